@@ -4,19 +4,18 @@
     python3 examples/check.py target/debug/ws2http-tokio      # also with the gateway and WebSocket clients
     python3 examples/check.py --without-gateway               # only plain HTTP, as the gateway would send it
 
-Needs php-fpm, nginx and node. Prints `N passed, M failed`; the exit code is 0 only if none failed.
+Needs php, php-fpm, php-nyholm-psr7, nginx and node. Prints `N passed, M failed`; the exit code is 0 only if none failed.
 """
 
 import argparse
 import pathlib
 import signal
-import subprocess
 import sys
 import tempfile
 import traceback
 
 from check_client import Api, Closed, PushTarget, Refused, WebSocket
-from check_servers import HERE, STARTERS, end_all, free_port, program, start_gateway, wait_until
+from check_servers import STARTERS, end_all, free_port, start_gateway, wait_until
 
 TICKET, TOKEN = "let-me-in", "only-the-api-knows"
 QUERY = f"?ticket={TICKET}"
@@ -267,16 +266,11 @@ def run_all(tally, prefix, start, checks, world):
     end_all()
 
 
-def worker_parses():
-    """RoadRunner itself is not run here: worker.php is only parsed, its handler.php is what PHP-FPM runs."""
-    subprocess.run([program("php"), "-l", HERE / "php/worker.php"], check=True, stdout=subprocess.PIPE)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", nargs="*", type=pathlib.Path, help="gateway binaries to check with")
     parser.add_argument("--without-gateway", action="store_true", help="plain HTTP only")
-    parser.add_argument("--only", choices=STARTERS, action="append", help="only this language (repeatable)")
+    parser.add_argument("--only", choices=STARTERS, action="append", help="only this example (repeatable)")
     arguments = parser.parse_args()
     if bool(arguments.binary) == arguments.without_gateway:
         parser.error("give the gateway's binary, or --without-gateway")
@@ -287,8 +281,6 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     tally = Tally()
     try:
-        if not arguments.only or "php" in arguments.only:
-            tally.run("php: worker.php parses", worker_parses)
         for language in arguments.only or STARTERS:
             with tempfile.TemporaryDirectory() as directory:
                 check_over_http(tally, language, pathlib.Path(directory))

@@ -135,7 +135,17 @@ def start_php(directory, port, environment):
     return nginx
 
 
-STARTERS = {"php": start_php, "python": start_python, "node": start_node}
+def start_worker(directory, port, environment):
+    """worker.php with a stand-in for RoadRunner itself (see check_roadrunner.php)."""
+    shutil.copytree(HERE / "php", directory, dirs_exist_ok=True)
+    (directory / "vendor").mkdir()
+    shutil.copy(HERE / "check_roadrunner.php", directory / "vendor/autoload.php")
+    worker = Process("worker", [program("php"), directory / "worker.php"], directory, {**environment, "PORT": str(port)})
+    worker.wait_for_port(port)
+    return worker
+
+
+STARTERS = {"php": start_php, "worker": start_worker, "python": start_python, "node": start_node}
 
 
 def start_gateway(binary, directory, port, api_port, environment):
