@@ -81,7 +81,7 @@ class Process:
 
 def end_all():
     for process in reversed(started[:]):
-        process.end(signal.SIGKILL)
+        process.end()
 
 
 def listens(port):
@@ -128,7 +128,7 @@ def start_php(directory, port, environment):
         pool.write_text(pool.read_text() + "user = root\ngroup = root\n")
 
     names = ["php-fpm", *(f"php-fpm{version}" for version in ("8.5", "8.4", "8.3", "8.2", "8.1"))]
-    fpm = Process("php-fpm", [program(*names), "-p", directory, "-y", pool, "-F", *as_root], directory, environment)
+    fpm = Process("php-fpm", [program(*names), "-p", directory, "-y", pool, "-F", "-O", *as_root], directory, environment)
     wait_until("php-fpm opens its socket", (directory / "php-fpm.sock").exists, fpm)
     nginx = Process("nginx", [program("nginx"), "-p", directory, "-c", nginx_conf, "-e", "stderr", "-g", directives], directory, environment)
     nginx.wait_for_port(port)
