@@ -2,7 +2,7 @@
 /*
  * The API under nginx and PHP-FPM: every request comes here (see nginx.conf). From this directory:
  *
- *   php-fpm8.2 -p "$PWD" -y php-fpm.conf -F -O & nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'
+ *   php-fpm8.2 -p "$PWD" -y php-fpm.conf -F -O & nginx -p "$PWD" -c nginx.conf -e stderr -g 'daemon off;'; kill $!
  *   ws2http-tokio --api http://127.0.0.1:8000/
  */
 declare(strict_types=1);
