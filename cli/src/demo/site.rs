@@ -10,9 +10,14 @@ use crate::demo::api::Api;
 use crate::demo::gateway::{Gateway, Said};
 use crate::demo::web::{Answer, Body, Call, respond};
 
-const HTML: &str = include_str!("page.html");
-const CSS: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// The page: path, content type, text.
+const PAGE: [(&str, &str, &str); 5] = [
+    ("", "text/html", include_str!("page/page.html")),
+    ("page.css", "text/css", include_str!("page/page.css")),
+    ("page.js", "text/javascript", include_str!("page/page.js")),
+    ("flow.js", "text/javascript", include_str!("page/flow.js")),
+    ("watch.js", "text/javascript", include_str!("page/watch.js")),
+];
 
 const TEXT: (&str, &str) = ("Content-Type", "text/plain; charset=utf-8");
 
@@ -72,9 +77,6 @@ impl Site {
                 let client = (*client).to_owned();
                 send(request, self.api_call(reached, call, &client))
             }
-            (Method::Get, [""]) => page(request, reached, HTML, "text/html"),
-            (Method::Get, ["page.css"]) => page(request, reached, CSS, "text/css"),
-            (Method::Get, ["page.js"]) => page(request, reached, SCRIPT, "text/javascript"),
             (Method::Get, ["state"]) => self.report(request, reached, &call),
             (Method::Post, ["push" | "kick", _]) if call.cross_site() => send(
                 request,
@@ -94,6 +96,7 @@ impl Site {
                     said(self.api.kick(&reached.gateway, client, &code, &reason)),
                 )
             }
+            (Method::Get, [part]) => page(request, reached, part),
             _ => send(request, Answer::text(404, "not found")),
         }
     }
@@ -150,8 +153,12 @@ fn send(request: Request, answer: Answer) -> io::Result<()> {
     }
 }
 
-/// A part of the page, which may load nothing from elsewhere and talk to nobody but this server and the gateway.
-fn page(request: Request, reached: &Reached, text: &str, kind: &str) -> io::Result<()> {
+/// A part of the page, which may load nothing from elsewhere and talk to nobody but this server and
+/// the gateway.
+fn page(request: Request, reached: &Reached, path: &str) -> io::Result<()> {
+    let Some((_, kind, text)) = PAGE.iter().find(|(at, ..)| *at == path) else {
+        return send(request, Answer::text(404, "not found"));
+    };
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
          connect-src 'self' ws://*:{}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -160,8 +167,8 @@ fn page(request: Request, reached: &Reached, text: &str, kind: &str) -> io::Resu
     let kind = format!("{kind}; charset=utf-8");
     let headers = [
         ("Content-Type", kind.as_str()),
-        ("Content-Security-Policy", &policy),
+        ("Content-Security-Policy", policy.as_str()),
         ("Referrer-Policy", "no-referrer"),
     ];
-    respond(request, 200, &headers, text.into())
+    respond(request, 200, &headers, (*text).into())
 }

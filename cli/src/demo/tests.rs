@@ -215,10 +215,13 @@ fn events_are_numbered_and_bounded() {
 #[test]
 fn the_page_loads_nothing_from_elsewhere() {
     let demo = demo();
+    let script = "text/javascript";
     let parts = [
         ("", "text/html"),
         ("page.css", "text/css"),
-        ("page.js", "text/javascript"),
+        ("page.js", script),
+        ("flow.js", script),
+        ("watch.js", script),
     ];
     for (path, kind) in parts {
         let answer = get(&demo, path);
