@@ -1,0 +1,3 @@
+//! What the ws2http binaries share.
+
+pub mod demo;
