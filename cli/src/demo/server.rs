@@ -30,9 +30,7 @@ impl Server {
     pub(super) fn start(listener: TcpListener, site: Arc<Site>) -> io::Result<Server> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        thread::Builder::new()
-            .name("demo".into())
-            .spawn(move || serve(&listener, &site, &stopped))?;
+        thread::Builder::new().name("demo".into()).spawn(move || serve(&listener, &site, &stopped))?;
         Ok(Server { stop })
     }
 }
@@ -46,11 +44,7 @@ impl Drop for Server {
 /// Serves until told to stop. tiny_http accepts nothing more after one failed accept, hence the loop.
 fn serve(listener: &TcpListener, site: &Site, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        match listener
-            .try_clone()
-            .map_err(Into::into)
-            .and_then(|l| tiny_http::Server::from_listener(l, None))
-        {
+        match listener.try_clone().map_err(Into::into).and_then(|l| tiny_http::Server::from_listener(l, None)) {
             Ok(server) => {
                 let failed = AtomicBool::new(false);
                 thread::scope(|scope| {
