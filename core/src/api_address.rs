@@ -83,9 +83,7 @@ impl ApiAddress {
             return Err(ApiAddressError::UserInfo);
         }
         match path.find(['?', '#']) {
-            Some(at) if path[at..].starts_with('?') => {
-                return Err(ApiAddressError::Query(text.to_owned()));
-            }
+            Some(at) if path[at..].starts_with('?') => return Err(ApiAddressError::Query(text.to_owned())),
             Some(_) => return Err(ApiAddressError::Fragment(text.to_owned())),
             None => {}
         }
@@ -119,14 +117,15 @@ impl ApiAddress {
     /// # Panics
     ///
     /// If the query is over 32 KiB: a request head cannot bring one.
+    #[allow(clippy::expect_used)] // Each part has been checked: a failure is our bug.
     pub fn uri(&self, id: &ClientId, query: Option<&str>) -> Uri {
         // Filled exactly, the buffer becomes the URI's own without another allocation.
         let length = |piece: &str| piece.len();
         let query_length =
             query.map_or(0, |query| 1 + utf8_percent_encode(query, QUERY_ESCAPED).map(length).sum::<usize>());
-        let mut path = String::with_capacity(self.base.len() + id.pieces().map(length).sum::<usize>() + query_length);
+        let mut path = String::with_capacity(self.base.len() + id.encoded().map(length).sum::<usize>() + query_length);
         path.push_str(&self.base);
-        path.extend(id.pieces());
+        path.extend(id.encoded());
         if let Some(query) = query {
             path.push('?');
             path.extend(utf8_percent_encode(query, QUERY_ESCAPED));

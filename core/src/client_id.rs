@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Longest id, in bytes of its decoded text.
 const MAX_BYTES: usize = 512;
@@ -73,12 +73,7 @@ impl ClientId {
     }
 
     /// The one canonical spelling as a path segment: all but unreserved characters as `%XX`.
-    pub fn encoded(&self) -> impl fmt::Display {
-        self.pieces()
-    }
-
-    /// The canonical spelling as an iterator of pieces.
-    pub(crate) fn pieces(&self) -> PercentEncode<'_> {
+    pub fn encoded(&self) -> impl fmt::Display + Iterator<Item = &str> {
         utf8_percent_encode(&self.0, ESCAPED)
     }
 }

@@ -55,7 +55,7 @@ impl OriginPattern {
         };
         match &pattern {
             Pattern::Exact(origin) | Pattern::Subdomains(origin) if !is_plain_host(&origin.host) => Err(bad()),
-            _ => Ok(OriginPattern(pattern)),
+            Pattern::Any | Pattern::Exact(_) | Pattern::Subdomains(_) => Ok(OriginPattern(pattern)),
         }
     }
 
@@ -70,7 +70,7 @@ impl OriginPattern {
         };
         let host_matches = match &self.0 {
             Pattern::Subdomains(_) => is_subdomain(&origin.host, &wanted.host),
-            _ => origin.host == wanted.host,
+            Pattern::Any | Pattern::Exact(_) => origin.host == wanted.host,
         };
         host_matches && origin.scheme == wanted.scheme && origin.port == wanted.port
     }

@@ -1,46 +1,38 @@
-//! The listening side of HTTP/1.1, strictly (contract, section 9): heads, bodies, answers, and the
-//! headers that go on to the API.
+//! HTTP/1.1 on the listening side, strictly (contract, section 9; RFC 9112).
+//!
+//! Whatever two readers could understand differently is refused, and the connection closed: behind
+//! a proxy, a disagreement on where a request ends is a way to smuggle another one in.
 
 mod body;
-mod fields;
 mod forward;
-mod framing;
 mod head;
-mod request_line;
 mod response;
-#[cfg(test)]
-mod tests;
 
 use std::borrow::Cow;
 
-use http::StatusCode;
+use ::http::StatusCode;
 
-pub use body::BodyReader;
-pub use forward::forwarded_headers;
-pub use framing::BodyLength;
-pub use head::{Head, HeadScan, parse_head};
-pub use response::{CONTINUE, write_response};
+pub(crate) use body::{BodyLength, BodyReader};
+pub(crate) use forward::forwarded_headers;
+pub(crate) use head::{Head, parse_head};
+pub(crate) use response::{CONTINUE, write_response};
 
-/// A request that HTTP itself forbids: it is answered with this, then the connection is closed.
+/// Why a request is answered with an error and its connection closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// The body of the answer: what is wrong, for the one who wrote the client.
-    pub message: Cow<'static, str>,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: Cow<'static, str>,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, message: &'static str) -> Self {
+    pub(crate) fn new(status: StatusCode, message: &'static str) -> Self {
         Refusal { status, message: Cow::Borrowed(message) }
     }
 
-    fn bad(message: &'static str) -> Self {
+    pub(crate) fn bad(message: &'static str) -> Self {
         Refusal::new(StatusCode::BAD_REQUEST, message)
     }
 }
 
-/// What methods, header names and codings are made of (RFC 9110, section 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
+#[cfg(test)]
+mod tests;
