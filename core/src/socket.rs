@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::control::ControlRequest;
 use crate::event::{Peer, ProcessStats};
-use crate::http::BodyReader;
+use crate::http::{BodyReader, HeadScan};
 use crate::metrics::Counters;
 use crate::pool::List;
 use crate::session::SessionId;
@@ -123,8 +123,8 @@ impl Chunk {
 pub(crate) struct HttpWire {
     pub(crate) peer: Peer,
     pub(crate) buffer: BytesMut,
-    /// What [`crate::http::parse_head`] has already looked at.
-    pub(crate) scanned: usize,
+    /// How far [`crate::http::parse_head`] has come.
+    pub(crate) scan: HeadScan,
     pub(crate) state: HttpState,
     /// The request under way allows another after it.
     pub(crate) keep_alive: bool,
@@ -139,7 +139,7 @@ impl HttpWire {
         HttpWire {
             peer,
             buffer: BytesMut::new(),
-            scanned: 0,
+            scan: HeadScan::default(),
             state: HttpState::Head,
             keep_alive: false,
             head_only: false,

@@ -91,10 +91,9 @@ impl Gateway {
     fn read_requests(&mut self, conn: ConnId) {
         while let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) {
             match &mut http.state {
-                HttpState::Head => match parse_head(&http.buffer, &mut http.scanned) {
+                HttpState::Head => match parse_head(&http.buffer, &mut http.scan) {
                     Ok(Some((used, head))) => {
                         http.buffer.advance(used);
-                        http.scanned = 0;
                         self.on_head(conn, head);
                     }
                     Ok(None) => return self.await_head(conn),

@@ -7,7 +7,7 @@ use super::{Head, Refusal, is_token_byte};
 
 /// How the end of a request's body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
+pub(crate) enum BodyLength {
     /// There is no body.
     None,
     /// It has so many bytes.
@@ -24,7 +24,7 @@ impl Head {
     /// Whatever two readers could understand differently: both a length and a transfer coding, several
     /// lengths (equal ones too), one that is no number, a coding in HTTP/1.0 (400); another coding than
     /// `chunked` alone (501).
-    pub fn framing(&self) -> Result<BodyLength, Refusal> {
+    pub(crate) fn framing(&self) -> Result<BodyLength, Refusal> {
         let coded = self.headers.contains_key(TRANSFER_ENCODING);
         let mut lengths = self.headers.get_all(CONTENT_LENGTH).iter();
         match (lengths.next(), lengths.next()) {
@@ -40,7 +40,7 @@ impl Head {
     }
 
     /// Whether the connection may take another request after this one.
-    pub fn keep_alive(&self) -> bool {
+    pub(crate) fn keep_alive(&self) -> bool {
         let says =
             |option: &str| list(&self.headers, CONNECTION).any(|said| said.eq_ignore_ascii_case(option.as_bytes()));
         !says("close") && (self.version == Version::HTTP_11 || says("keep-alive"))
@@ -52,7 +52,7 @@ impl Head {
     /// # Errors
     ///
     /// 417 for any other expectation. HTTP/1.0 knows none; there the header is ignored.
-    pub fn expects_continue(&self) -> Result<bool, Refusal> {
+    pub(crate) fn expects_continue(&self) -> Result<bool, Refusal> {
         if self.version == Version::HTTP_10 {
             return Ok(false);
         }
