@@ -116,7 +116,7 @@ impl ApiAddress {
     ///
     /// # Panics
     ///
-    /// If the query is over 32 KiB: a request head cannot bring one.
+    /// If the query, once escaped, is over 60 KiB: a request head cannot bring one.
     #[allow(clippy::expect_used)] // Each part has been checked: a failure is our bug.
     pub fn uri(&self, id: &ClientId, query: Option<&str>) -> Uri {
         // Filled exactly, the buffer becomes the URI's own without another allocation.

@@ -162,6 +162,7 @@ fn a_head_is_refused_with_the_first_byte_that_is_too_much() {
     let endless = "x".repeat(20_000);
     assert_eq!(refused_at(&format!("GET /{endless}")), (4 + 8192 + 1, 414));
     assert_eq!(refused_at(&endless), (32 + 1, 400));
+    assert_eq!(refused_at(&format!("\r\n\r\n{endless}")), (4 + 32 + 1, 400));
     assert_eq!(refused_at(&format!("GET / HTTP/1.{endless}")), (14 + 1, 400));
     let line = "GET / HTTP/1.1\r\n";
     assert_eq!(refused_at(&format!("{line}A: {endless}")), (line.len() + 16 * 1024 + 1, 431));
