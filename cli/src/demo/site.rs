@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
+use serde_json::json;
 use tiny_http::{Method, Request};
 
 use crate::demo::api::Api;
@@ -33,6 +34,7 @@ pub(super) struct Site {
 #[derive(Debug)]
 struct Reached {
     public_port: u16,
+    control: SocketAddr,
     gateway: Gateway,
 }
 
