@@ -173,7 +173,8 @@ impl Gateway {
                 Ok(())
             }
             Route::Answer(status, text, reason) => {
-                self.answer_head(conn, status, &text, reason, empty);
+                let skipped = self.skip_body(conn, body)?;
+                self.answer_head(conn, status, &text, reason, skipped);
                 Ok(())
             }
             Route::Serve(pending) => {
@@ -183,13 +184,20 @@ impl Gateway {
         }
     }
 
-    fn answer_head(&mut self, conn: ConnId, status: StatusCode, text: &str, reason: Option<Refused>, empty: bool) {
+    /// Passes over a body that nobody wants, if it is all here; a longer one is not waited for.
+    fn skip_body(&mut self, conn: ConnId, mut body: BodyReader) -> Result<bool, Refusal> {
+        let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) else { return Ok(false) };
+        let (used, complete) = body.feed(&http.buffer)?;
+        http.buffer.advance(used);
+        Ok(complete)
+    }
+
+    fn answer_head(&mut self, conn: ConnId, status: StatusCode, text: &str, reason: Option<Refused>, body_read: bool) {
         if let Some(reason) = reason {
             self.counters.refused(reason);
         }
         if let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) {
-            // A body that nobody wants is not waited for.
-            http.keep_alive &= empty;
+            http.keep_alive &= body_read;
         }
         let extra: &[(&str, &[u8])] = match status {
             StatusCode::UPGRADE_REQUIRED => {
