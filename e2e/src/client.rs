@@ -51,11 +51,7 @@ impl Client {
     ///
     /// # Panics
     /// When there is no proper answer.
-    pub async fn attempt(
-        to: SocketAddr,
-        target: &str,
-        headers: &[(&str, &str)],
-    ) -> Result<Client, Answer> {
+    pub async fn attempt(to: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Result<Client, Answer> {
         let mut raw = Raw::connect(to).await;
         raw.write(&handshake(target, headers)).await;
         Client::admitted(raw).await
@@ -77,10 +73,7 @@ impl Client {
         let (stream, buffer) = raw.into_parts();
         let stream = TokioAdapter::new(stream);
         let socket = WebSocketStream::from_partially_read(stream, buffer, Role::Client, None);
-        Ok(Client {
-            socket: socket.await,
-            accepted,
-        })
+        Ok(Client { socket: socket.await, accepted })
     }
 
     /// Sends a message.
@@ -88,9 +81,7 @@ impl Client {
     /// # Panics
     /// When the connection has ended.
     pub async fn send(&mut self, message: Message) {
-        within("sending a message", self.socket.send(message))
-            .await
-            .expect("send a message");
+        within("sending a message", self.socket.send(message)).await.expect("send a message");
     }
 
     /// Sends a text message.
@@ -111,9 +102,7 @@ impl Client {
 
     /// Sends a message, or fails to when the connection has ended.
     pub async fn try_send(&mut self, message: Message) -> bool {
-        within("sending a message", self.socket.send(message))
-            .await
-            .is_ok()
+        within("sending a message", self.socket.send(message)).await.is_ok()
     }
 
     /// What comes next. Cancel safe.
@@ -177,10 +166,7 @@ impl Client {
     /// # Panics
     /// When the connection has ended.
     pub async fn send_close(&mut self, code: u16, reason: &str) {
-        let frame = CloseFrame {
-            code: code.into(),
-            reason: reason.into(),
-        };
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.send(Message::Close(Some(frame))).await;
     }
 
@@ -200,8 +186,13 @@ impl Client {
         assert_eq!(self.next().await, Heard::Gone);
     }
 
+    /// The socket, to misuse it.
+    pub fn into_stream(self) -> TcpStream {
+        self.socket.into_inner().into_inner()
+    }
+
     /// Ends the connection by RST.
     pub fn reset(self) {
-        crate::raw::reset(self.socket.into_inner().into_inner());
+        crate::raw::reset(self.into_stream());
     }
 }

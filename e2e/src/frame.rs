@@ -32,13 +32,7 @@ impl Frame {
     /// A whole message or control frame, masked as a client's must be.
     pub fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Frame {
         let payload = payload.as_ref().to_vec();
-        Frame {
-            fin: true,
-            reserved: 0,
-            opcode,
-            mask: Some([0x12, 0x34, 0x56, 0x78]),
-            payload,
-        }
+        Frame { fin: true, reserved: 0, opcode, mask: Some([0x12, 0x34, 0x56, 0x78]), payload }
     }
 
     /// A close frame with a code and a reason.
@@ -96,12 +90,7 @@ impl Frame {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = self.header(self.payload.len() as u64);
         let mask = self.mask.unwrap_or_default();
-        bytes.extend(
-            self.payload
-                .iter()
-                .zip(mask.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
+        bytes.extend(self.payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
         bytes
     }
 
@@ -109,10 +98,7 @@ impl Frame {
     pub fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
         let (first, second) = (*bytes.first()?, *bytes.get(1)?);
         let (length, mut at) = match second & 0x7f {
-            126 => (
-                u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
-                4,
-            ),
+            126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
             127 => (u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?), 10),
             short => (u64::from(short), 2),
         };
@@ -127,16 +113,7 @@ impl Frame {
         let payload = payload.map(|(byte, key)| byte ^ key).collect();
         let reserved = first >> 4 & 7;
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
-        Some((
-            Frame {
-                fin,
-                reserved,
-                opcode,
-                mask,
-                payload,
-            },
-            end,
-        ))
+        Some((Frame { fin, reserved, opcode, mask, payload }, end))
     }
 }
 
@@ -159,14 +136,9 @@ mod tests {
     #[test]
     fn the_rfc_example_is_read() {
         // RFC 6455, section 5.7: a masked "Hello".
-        let bytes = [
-            0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
-        ];
+        let bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
         let (frame, _) = Frame::decode(&bytes).unwrap();
-        assert_eq!(
-            (frame.opcode, frame.payload.as_slice()),
-            (TEXT, b"Hello".as_slice())
-        );
+        assert_eq!((frame.opcode, frame.payload.as_slice()), (TEXT, b"Hello".as_slice()));
         assert_eq!(Frame::close(1000, "x").close_code(), (1000, "x".to_owned()));
     }
 }

@@ -17,6 +17,9 @@ use crate::wait::{found, within};
 /// How many of the last log lines a failure shows.
 const LOG_TAIL: usize = 40;
 
+/// How many log lines are kept of a long run.
+const LOG_KEPT: usize = 20_000;
+
 /// A running gateway. It is killed when dropped; a panic in its log fails the scenario.
 pub struct Gateway {
     child: Child,
@@ -37,9 +40,7 @@ impl Gateway {
     /// When it does not come to listen; the message carries its log.
     pub async fn start(binary: &Path, flags: &[String], env: &[(String, String)]) -> Gateway {
         let mut command = command(binary);
-        command
-            .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
-            .args(flags);
+        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]).args(flags);
         command.envs(env.iter().map(|(name, value)| (name, value)));
         let (mut child, log, reader) = spawn(command);
         let listening = found("the gateway to listen", || {
@@ -47,24 +48,14 @@ impl Gateway {
             let gone = child.try_wait().ok().flatten();
             match (line, gone) {
                 (None, Some(status)) => {
-                    panic!(
-                        "the gateway ended with {status} before it listened: {}",
-                        tail(&log)
-                    )
+                    panic!("the gateway ended with {status} before it listened: {}", tail(&log))
                 }
                 (line, _) => line,
             }
         });
         let (public, control) = listening.await;
         let reader = Some(reader);
-        Gateway {
-            child,
-            log,
-            reader,
-            public,
-            control,
-            token: None,
-        }
+        Gateway { child, log, reader, public, control, token: None }
     }
 
     /// The process id.
@@ -107,10 +98,7 @@ impl Gateway {
     /// # Panics
     /// When it does not within the deadline.
     pub async fn wait_exit(&mut self) -> ExitStatus {
-        found("the gateway to exit", || {
-            self.child.try_wait().expect("wait for the gateway")
-        })
-        .await
+        found("the gateway to exit", || self.child.try_wait().expect("wait for the gateway")).await
     }
 
     /// Resident memory, in bytes.
@@ -119,16 +107,12 @@ impl Gateway {
         let status = std::fs::read_to_string(path).expect("read the process status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.trim().parse::<u64>().ok())
-            .expect("VmRSS")
-            * 1024
+        kib.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("VmRSS") * 1024
     }
 
     /// Open descriptors.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
-            .expect("list descriptors")
-            .count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("list descriptors").count()
     }
 
     /// Scrapes the metrics.
@@ -199,10 +183,7 @@ pub struct Ended {
 pub async fn run_to_end(binary: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Ended {
     let mut command = command(binary);
     command.args(arguments).envs(env.iter().copied());
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
     let mut child = command.spawn().expect("start the gateway binary");
     let stdout = read_all(child.stdout.take().expect("piped"));
     let stderr = read_all(child.stderr.take().expect("piped"));
@@ -210,25 +191,15 @@ pub async fn run_to_end(binary: &Path, arguments: &[&str], env: &[(&str, &str)])
     let status = ended.await;
     let _ = child.kill();
     let _ = child.wait();
-    let (stdout, stderr) = (
-        stdout.join().expect("stdout"),
-        stderr.join().expect("stderr"),
-    );
-    let Some(status) = status else {
-        panic!("{arguments:?} should have ended the gateway; it said {stdout}{stderr}")
-    };
-    Ended {
-        code: status.code(),
-        stdout,
-        stderr,
-    }
+    let (stdout, stderr) = (stdout.join().expect("stdout"), stderr.join().expect("stderr"));
+    let Some(status) = status else { panic!("{arguments:?} should have ended the gateway; it said {stdout}{stderr}") };
+    Ended { code: status.code(), stdout, stderr }
 }
 
 fn read_all(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes)
-            .expect("read the gateway's output");
+        pipe.read_to_end(&mut bytes).expect("read the gateway's output");
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
@@ -247,20 +218,18 @@ fn command(binary: &Path) -> Command {
 type Log = Arc<Mutex<Vec<String>>>;
 
 fn spawn(mut command: Command) -> (Child, Log, JoinHandle<()>) {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("start the gateway binary");
     let log = Log::default();
     let (lines, stderr) = (log.clone(), child.stderr.take().expect("piped"));
     // A thread and not a task: the last lines are read also while a failed scenario unwinds.
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-            lines
-                .lock()
-                .unwrap()
-                .push(String::from_utf8_lossy(&line).into_owned());
+            let mut lines = lines.lock().unwrap();
+            if lines.len() >= LOG_KEPT {
+                lines.drain(..LOG_KEPT / 2);
+            }
+            lines.push(String::from_utf8_lossy(&line).into_owned());
         }
     });
     (child, log, reader)
@@ -272,12 +241,7 @@ fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     if fields.get("message")?.as_str()? != "listening" {
         return None;
     }
-    let address = |name| {
-        fields
-            .get(name)
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok())
-    };
+    let address = |name| fields.get(name).and_then(Value::as_str).and_then(|text| text.parse().ok());
     let public: SocketAddr = address("public")?;
     Some((public, address("control").unwrap_or(public)))
 }

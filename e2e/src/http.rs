@@ -18,10 +18,7 @@ pub struct Answer {
 impl Answer {
     /// The first header of this (lower case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(each, _)| each == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
     /// All headers of this (lower case) name.
@@ -37,18 +34,12 @@ impl Answer {
 
     /// Whether the answer says that the connection ends with it.
     pub fn closes(&self) -> bool {
-        self.header("connection")
-            .is_some_and(|value| value.to_ascii_lowercase().contains("close"))
+        self.header("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close"))
     }
 }
 
 /// The bytes of a request; `Host` and, with a body, `Content-Length` are added.
-pub fn encode(
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: Option<&[u8]>,
-) -> Vec<u8> {
+pub fn encode(method: &str, target: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Vec<u8> {
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: gateway\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));

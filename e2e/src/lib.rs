@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod raw;
 pub mod rig;
 mod scenarios;
+pub mod traffic;
 pub mod wait;
 
 use std::pin::Pin;
@@ -59,10 +60,7 @@ fn run(scenario: &Scenario, binary: Binary) {
     runtime.block_on(async {
         let mut running = (scenario.run)(binary);
         // The scenario is dropped after the panic, so that its gateway shows its log.
-        if tokio::time::timeout(SCENARIO_DEADLINE, &mut running)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(SCENARIO_DEADLINE, &mut running).await.is_err() {
             panic!("{} did not end within {SCENARIO_DEADLINE:?}", scenario.name);
         }
     });

@@ -21,9 +21,7 @@ impl Metrics {
     pub fn parse(text: &str) -> Result<Metrics, String> {
         let mut metrics = Metrics::default();
         for line in text.lines() {
-            metrics
-                .line(line)
-                .ok_or_else(|| format!("not a metrics line: {line:?}"))?;
+            metrics.line(line).ok_or_else(|| format!("not a metrics line: {line:?}"))?;
         }
         Ok(metrics)
     }
@@ -37,21 +35,14 @@ impl Metrics {
         }
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ')?;
-            return self
-                .helps
-                .insert(name.into(), help.into())
-                .is_none()
-                .then_some(());
+            return self.helps.insert(name.into(), help.into()).is_none().then_some(());
         }
         if line.is_empty() || line.starts_with('#') {
             return Some(());
         }
         let (series, value) = line.rsplit_once(' ')?;
         let value = value.parse().ok()?;
-        self.series
-            .insert(series.into(), value)
-            .is_none()
-            .then_some(())
+        self.series.insert(series.into(), value).is_none().then_some(())
     }
 
     /// The sum over all series of this name, whatever their labels. Zero if there are none.
@@ -71,10 +62,7 @@ impl Metrics {
 
     fn matching<'a>(&'a self, name: &'a str, label: &'a str) -> impl Iterator<Item = f64> + 'a {
         let of_name = move |series: &str| name_of(series) == name && series.contains(label);
-        self.series
-            .iter()
-            .filter(move |(series, _)| of_name(series))
-            .map(|(_, value)| *value)
+        self.series.iter().filter(move |(series, _)| of_name(series)).map(|(_, value)| *value)
     }
 }
 

@@ -36,9 +36,7 @@ impl Raw {
     /// # Panics
     /// When that fails.
     pub async fn connect(to: SocketAddr) -> Raw {
-        let stream = within("a TCP connection", TcpStream::connect(to))
-            .await
-            .expect("connect");
+        let stream = within("a TCP connection", TcpStream::connect(to)).await.expect("connect");
         Raw::over(stream)
     }
 
@@ -49,18 +47,17 @@ impl Raw {
     pub async fn connect_narrow(to: SocketAddr) -> Raw {
         let socket = TcpSocket::new_v4().expect("socket");
         socket.set_recv_buffer_size(4096).expect("receive buffer");
-        let stream = within("a TCP connection", socket.connect(to))
-            .await
-            .expect("connect");
+        let stream = within("a TCP connection", socket.connect(to)).await.expect("connect");
         Raw::over(stream)
     }
 
-    fn over(stream: TcpStream) -> Raw {
+    /// Goes on with a connection that was made otherwise.
+    ///
+    /// # Panics
+    /// When the socket refuses its options.
+    pub fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("nodelay");
-        Raw {
-            stream,
-            buffer: Vec::new(),
-        }
+        Raw { stream, buffer: Vec::new() }
     }
 
     /// Writes all of `bytes`.
@@ -68,9 +65,7 @@ impl Raw {
     /// # Panics
     /// When the other side has gone or does not read.
     pub async fn write(&mut self, bytes: &[u8]) {
-        within("a write", self.stream.write_all(bytes))
-            .await
-            .expect("write");
+        within("a write", self.stream.write_all(bytes)).await.expect("write");
     }
 
     /// Writes as much of `bytes` as the other side takes before it goes away.
@@ -157,10 +152,7 @@ impl Raw {
     pub async fn expect_end(&mut self) {
         self.end().await;
         let rest = String::from_utf8_lossy(&self.buffer);
-        assert!(
-            self.buffer.is_empty(),
-            "bytes before the end of the connection: {rest:?}"
-        );
+        assert!(self.buffer.is_empty(), "bytes before the end of the connection: {rest:?}");
     }
 
     /// The next HTTP answer, to a request other than `HEAD`.
@@ -206,25 +198,17 @@ impl Raw {
         let mut headers = [httparse::EMPTY_HEADER; 128];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&self.buffer).unwrap_or_else(|error| {
-            panic!(
-                "not an HTTP answer ({error}): {:?}",
-                String::from_utf8_lossy(&self.buffer)
-            )
+            panic!("not an HTTP answer ({error}): {:?}", String::from_utf8_lossy(&self.buffer))
         });
         let httparse::Status::Complete(length) = parsed else {
             return None;
         };
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let named =
-            |header: &httparse::Header<'_>| (header.name.to_ascii_lowercase(), text(header.value));
+        let named = |header: &httparse::Header<'_>| (header.name.to_ascii_lowercase(), text(header.value));
         let status = response.code.expect("a status");
         let headers = response.headers.iter().map(named).collect();
         self.buffer.drain(..length);
-        Some(Answer {
-            status,
-            headers,
-            body: Vec::new(),
-        })
+        Some(Answer { status, headers, body: Vec::new() })
     }
 
     async fn take_chunks(&mut self) -> Vec<u8> {
@@ -279,11 +263,7 @@ impl Raw {
             }
         };
         let frame = within("a WebSocket frame", frame).await;
-        assert_eq!(
-            (frame.mask, frame.reserved),
-            (None, 0),
-            "a server's frame: {frame:?}"
-        );
+        assert_eq!((frame.mask, frame.reserved), (None, 0), "a server's frame: {frame:?}");
         frame
     }
 

@@ -28,11 +28,7 @@ impl Binary {
     ///
     /// # Panics
     /// When the gateway does not start.
-    pub async fn rig(
-        &self,
-        flags: &str,
-        script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
-    ) -> Rig {
+    pub async fn rig(&self, flags: &str, script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Rig {
         self.rig_with(&words(flags), Api::start(script), "/").await
     }
 
@@ -76,11 +72,7 @@ impl Rig {
     ///
     /// # Panics
     /// When there is no proper answer.
-    pub async fn attempt(
-        &self,
-        id: &str,
-        headers: &[(&str, &str)],
-    ) -> Result<Client, http::Answer> {
+    pub async fn attempt(&self, id: &str, headers: &[(&str, &str)]) -> Result<Client, http::Answer> {
         Client::attempt(self.gateway.public, &format!("/{id}"), headers).await
     }
 
@@ -122,11 +114,7 @@ impl Rig {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> http::Answer {
-        let bearer = self
-            .gateway
-            .token
-            .as_ref()
-            .map(|token| format!("Bearer {token}"));
+        let bearer = self.gateway.token.as_ref().map(|token| format!("Bearer {token}"));
         let mut headers = headers.to_vec();
         headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
         http::request(self.gateway.control, method, target, &headers, body).await
@@ -137,8 +125,7 @@ impl Rig {
     /// # Panics
     /// When no answer comes.
     pub async fn push(&self, id: &str, text: &str) -> http::Answer {
-        self.control("POST", &format!("/{id}"), &[], Some(text.as_bytes()))
-            .await
+        self.control("POST", &format!("/{id}"), &[], Some(text.as_bytes())).await
     }
 
     /// Kicks; `query` is empty or begins with a question mark.
@@ -146,8 +133,7 @@ impl Rig {
     /// # Panics
     /// When no answer comes.
     pub async fn kick(&self, id: &str, query: &str) -> http::Answer {
-        self.control("DELETE", &format!("/{id}{query}"), &[], None)
-            .await
+        self.control("DELETE", &format!("/{id}{query}"), &[], None).await
     }
 
     /// Asks whether a client is connected: the connection id, if it is.
@@ -173,12 +159,9 @@ impl Rig {
         let settled = |metrics: &crate::metrics::Metrics| {
             metrics.sum("active_connections") == 0.0
                 && metrics.sum("connections_opened") == metrics.sum("connections_closed")
-                && metrics.sum("requests_started")
-                    == metrics.sum("requests_succeeded") + metrics.sum("requests_failed")
+                && metrics.sum("requests_started") == metrics.sum("requests_succeeded") + metrics.sum("requests_failed")
         };
-        self.gateway
-            .metrics_until("the gateway's figures to settle", settled)
-            .await;
+        self.gateway.metrics_until("the gateway's figures to settle", settled).await;
         // Long enough for a call too many to show.
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.api.settled().await;

@@ -34,12 +34,7 @@ pub enum Then {
 }
 
 pub(super) enum Content {
-    Http {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-        framing: Framing,
-    },
+    Http { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, framing: Framing },
     Raw(Vec<u8>),
     Endless,
     Nothing,
@@ -55,27 +50,14 @@ pub struct Answer {
 
 impl Answer {
     fn with(content: Content, then: Then) -> Answer {
-        Answer {
-            before: None,
-            content,
-            then,
-            drip: None,
-        }
+        Answer { before: None, content, then, drip: None }
     }
 
     /// An answer with this status and text.
     pub fn new(status: u16, body: impl AsRef<[u8]>) -> Answer {
         let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
         let (body, framing) = (body.as_ref().to_vec(), Framing::Length);
-        Answer::with(
-            Content::Http {
-                status,
-                headers,
-                body,
-                framing,
-            },
-            Then::KeepAlive,
-        )
+        Answer::with(Content::Http { status, headers, body, framing }, Then::KeepAlive)
     }
 
     /// 200 and `ok`.
@@ -86,12 +68,7 @@ impl Answer {
     /// 204 without a body.
     pub fn empty() -> Answer {
         Answer::with(
-            Content::Http {
-                status: 204,
-                headers: Vec::new(),
-                body: Vec::new(),
-                framing: Framing::Length,
-            },
+            Content::Http { status: 204, headers: Vec::new(), body: Vec::new(), framing: Framing::Length },
             Then::KeepAlive,
         )
     }
@@ -159,10 +136,7 @@ impl Answer {
 
     /// Answers only when `before` has ended.
     pub fn after(self, before: impl Future<Output = ()> + Send + Sync + 'static) -> Answer {
-        Answer {
-            before: Some(Box::pin(before)),
-            ..self
-        }
+        Answer { before: Some(Box::pin(before)), ..self }
     }
 
     /// Answers after so long.
@@ -172,10 +146,7 @@ impl Answer {
 
     /// Writes byte by byte with these pauses.
     pub fn dripping(self, pause: Duration) -> Answer {
-        Answer {
-            drip: Some(pause),
-            ..self
-        }
+        Answer { drip: Some(pause), ..self }
     }
 
     /// What the law makes of this answer once it is written.
@@ -184,10 +155,7 @@ impl Answer {
         match &self.content {
             Content::Http { status, body, .. } if whole => {
                 let ok = (200..300).contains(status) && body.trim_ascii() == b"ok";
-                Outcome::Answered {
-                    status: *status,
-                    ok,
-                }
+                Outcome::Answered { status: *status, ok }
             }
             Content::Http { .. } | Content::Raw(_) => Outcome::Unclear,
             Content::Endless | Content::Nothing => Outcome::Broken,
@@ -197,12 +165,7 @@ impl Answer {
     /// The bytes of the answer; of an endless one, its beginning.
     pub(super) fn encode(&self) -> Vec<u8> {
         match &self.content {
-            Content::Http {
-                status,
-                headers,
-                body,
-                framing,
-            } => encode(*status, headers, body, *framing),
+            Content::Http { status, headers, body, framing } => encode(*status, headers, body, *framing),
             Content::Raw(bytes) => bytes.clone(),
             Content::Endless => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
             Content::Nothing => Vec::new(),

@@ -44,11 +44,7 @@ pub struct Licence {
 
 impl Default for Licence {
     fn default() -> Self {
-        Licence {
-            replace: false,
-            calls_per_client: 1,
-            lost_disconnects: false,
-        }
+        Licence { replace: false, calls_per_client: 1, lost_disconnects: false }
     }
 }
 
@@ -111,20 +107,13 @@ impl Law {
         }
         self.judge_state(request, now);
         self.judge_overlap(request, now);
-        let flight = Flight {
-            order: request.order,
-            connection: connection.into(),
-            method: request.method.clone(),
-        };
+        let flight = Flight { order: request.order, connection: connection.into(), method: request.method.clone() };
         self.flights.entry(client.into()).or_default().push(flight);
     }
 
     fn judge_state(&mut self, request: &Request, now: Instant) {
         let (connection, client) = (request.connection_id(), request.client());
-        let state = self
-            .lives
-            .get(connection)
-            .map(|life| (life.connect, life.deleting));
+        let state = self.lives.get(connection).map(|life| (life.connect, life.deleting));
         let fault = match (request.method.as_str(), state) {
             ("GET", None) => self.unfinished_business(client),
             ("GET", Some(_)) => Some("a second time".into()),
@@ -144,13 +133,7 @@ impl Law {
                 self.forget_unclear(client);
                 let (client, connect) = (client.into(), Connect::Asked);
                 let (deleting, perhaps_deleted, quiet_since) = (false, false, now);
-                let life = Life {
-                    client,
-                    connect,
-                    deleting,
-                    perhaps_deleted,
-                    quiet_since,
-                };
+                let life = Life { client, connect, deleting, perhaps_deleted, quiet_since };
                 self.lives.insert(connection.into(), life);
                 self.connects += 1;
             }
@@ -165,14 +148,9 @@ impl Law {
 
     /// A connection that was perhaps never let in must not be heard of once the next one begins.
     fn forget_unclear(&mut self, client: &str) {
-        let unclear = self
-            .lives
-            .iter()
-            .filter(|(_, life)| life.client == client && life.connect == Connect::Unclear);
+        let unclear = self.lives.iter().filter(|(_, life)| life.client == client && life.connect == Connect::Unclear);
         let unclear: Vec<String> = unclear.map(|(connection, _)| connection.clone()).collect();
-        unclear
-            .iter()
-            .for_each(|connection| self.finish(connection));
+        unclear.iter().for_each(|connection| self.finish(connection));
     }
 
     /// Why a client must not be authorised yet: an earlier connection of it has had no DELETE.
@@ -180,9 +158,10 @@ impl Law {
         if self.licence.replace || self.licence.lost_disconnects {
             return None;
         }
-        let unfinished = self.lives.iter().find(|(_, life)| {
-            life.client == client && life.connect == Connect::Ok && !life.perhaps_deleted
-        });
+        let unfinished = self
+            .lives
+            .iter()
+            .find(|(_, life)| life.client == client && life.connect == Connect::Ok && !life.perhaps_deleted);
         unfinished.map(|(connection, _)| format!("before the DELETE of {connection} was answered"))
     }
 
@@ -191,10 +170,7 @@ impl Law {
         let Some(flights) = self.flights.get(request.client()) else {
             return;
         };
-        let messages = flights
-            .iter()
-            .filter(|flight| flight.connection == connection)
-            .count();
+        let messages = flights.iter().filter(|flight| flight.connection == connection).count();
         for flight in flights {
             let other = flight.connection != connection;
             let connect = flight.method == "GET" || request.method == "GET";
@@ -208,11 +184,7 @@ impl Law {
                     "{} {} of {connection} while {} of {} was under way",
                     request.method, request.target, flight.method, flight.connection
                 );
-                self.suspicions.push(Suspicion {
-                    older: flight.order,
-                    since: now,
-                    text,
-                });
+                self.suspicions.push(Suspicion { older: flight.order, since: now, text });
             }
         }
     }
@@ -262,15 +234,9 @@ impl Law {
     }
 
     fn violation(&mut self, request: &Request, text: &str) {
-        let Request {
-            method,
-            target,
-            order,
-            ..
-        } = request;
+        let Request { method, target, order, .. } = request;
         let connection = request.connection_id();
-        self.violations
-            .push(format!("#{order} {method} {target} of {connection} {text}"));
+        self.violations.push(format!("#{order} {method} {target} of {connection} {text}"));
     }
 
     /// Every breach of the law so far.
@@ -286,23 +252,17 @@ impl Law {
     /// What is left to come: requests under way, and connects without their DELETE.
     pub fn unsettled(&self) -> Vec<String> {
         let flights = self.flights.iter().flat_map(|(client, flights)| {
-            let under_way = move |flight: &Flight| {
-                format!(
-                    "{} of {client} ({}) under way",
-                    flight.method, flight.connection
-                )
-            };
+            let under_way =
+                move |flight: &Flight| format!("{} of {client} ({}) under way", flight.method, flight.connection);
             flights.iter().map(under_way)
         });
-        let owed = self.lives.iter().filter(|(_, life)| {
-            life.connect == Connect::Ok && !(life.perhaps_deleted && life.deleting)
-        });
+        let owed = self
+            .lives
+            .iter()
+            .filter(|(_, life)| life.connect == Connect::Ok && !(life.perhaps_deleted && life.deleting));
         let owed = owed.map(|(connection, life)| {
             let since = life.quiet_since.elapsed();
-            format!(
-                "no DELETE of {} ({connection}), silent for {since:?}",
-                life.client
-            )
+            format!("no DELETE of {} ({connection}), silent for {since:?}", life.client)
         });
         flights.chain(owed).collect()
     }

@@ -76,17 +76,9 @@ impl Shared {
         let began = Instant::now();
         record.law.begin(&request, began);
         if let Some(seen) = &mut record.seen {
-            seen.push(Seen {
-                request: request.clone(),
-                began,
-                ended: None,
-            });
+            seen.push(Seen { request: request.clone(), began, ended: None });
         }
-        Pass {
-            request,
-            shared: self.clone(),
-            ended: false,
-        }
+        Pass { request, shared: self.clone(), ended: false }
     }
 
     pub(crate) fn decide(&self, request: &Request) -> Answer {
@@ -145,11 +137,7 @@ pub fn echo(request: &Request) -> Answer {
 
 /// Lets everybody in, answers messages with nothing, takes every DELETE.
 pub fn silent(request: &Request) -> Answer {
-    if request.method == "POST" {
-        Answer::empty()
-    } else {
-        Answer::ok()
-    }
+    if request.method == "POST" { Answer::empty() } else { Answer::ok() }
 }
 
 impl Api {
@@ -160,13 +148,8 @@ impl Api {
     pub fn stopped(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Api {
         let reserved = reserve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = reserved.local_addr().expect("the API's address");
-        let record = Record {
-            requests: 0,
-            seen: Some(Vec::new()),
-            law: Law::default(),
-            faults: Vec::new(),
-            connections: 0,
-        };
+        let record =
+            Record { requests: 0, seen: Some(Vec::new()), law: Law::default(), faults: Vec::new(), connections: 0 };
         let shared = Shared {
             script: Mutex::new(Arc::new(script)),
             accept: Mutex::new(Accept::Serve),
@@ -174,12 +157,7 @@ impl Api {
             close_idle: watch::channel(0).0,
             open: Mutex::default(),
         };
-        Api {
-            address,
-            shared: Arc::new(shared),
-            accepting: None,
-            reserved: Some(reserved),
-        }
+        Api { address, shared: Arc::new(shared), accepting: None, reserved: Some(reserved) }
     }
 
     /// An API that listens on a free port.
@@ -217,12 +195,7 @@ impl Api {
 
     /// Cuts all connections, also those with a request under way.
     pub fn cut(&self) {
-        self.shared
-            .open
-            .lock()
-            .unwrap()
-            .drain(..)
-            .for_each(|task| task.abort());
+        self.shared.open.lock().unwrap().drain(..).for_each(|task| task.abort());
     }
 
     /// Closes the connections that have no request under way.
@@ -278,29 +251,17 @@ impl Api {
     /// # Panics
     /// After [`Api::forget`].
     pub fn seen(&self) -> Vec<Seen> {
-        self.shared
-            .record
-            .lock()
-            .unwrap()
-            .seen
-            .clone()
-            .expect("requests are remembered")
+        self.shared.record.lock().unwrap().seen.clone().expect("requests are remembered")
     }
 
     /// Every request so far about a client, named as on the wire.
     pub fn seen_of(&self, client: &str) -> Vec<Seen> {
-        self.seen()
-            .into_iter()
-            .filter(|seen| seen.request.client() == client)
-            .collect()
+        self.seen().into_iter().filter(|seen| seen.request.client() == client).collect()
     }
 
     /// The bodies of a client's messages so far, in order of arrival.
     pub fn messages_of(&self, client: &str) -> Vec<String> {
-        let messages = self
-            .seen_of(client)
-            .into_iter()
-            .filter(|seen| seen.request.method == "POST");
+        let messages = self.seen_of(client).into_iter().filter(|seen| seen.request.method == "POST");
         messages.map(|seen| seen.request.text()).collect()
     }
 
@@ -311,9 +272,7 @@ impl Api {
     pub async fn request(&self, method: &str, client: &str, index: usize) -> Arc<Request> {
         found(&format!("{method} number {index} of {client}"), || {
             let seen = self.seen_of(client).into_iter();
-            seen.filter(|seen| seen.request.method == method)
-                .nth(index)
-                .map(|seen| seen.request)
+            seen.filter(|seen| seen.request.method == method).nth(index).map(|seen| seen.request)
         })
         .await
     }
@@ -324,13 +283,8 @@ impl Api {
     /// When it does not come or has no code.
     pub async fn disconnect(&self, client: &str) -> (u16, String) {
         let request = self.request("DELETE", client, 0).await;
-        let code = request
-            .header("x-close-code")
-            .and_then(|code| code.parse().ok());
-        (
-            code.unwrap_or_else(|| panic!("no X-Close-Code: {request:?}")),
-            request.text(),
-        )
+        let code = request.header("x-close-code").and_then(|code| code.parse().ok());
+        (code.unwrap_or_else(|| panic!("no X-Close-Code: {request:?}")), request.text())
     }
 
     /// Waits until every connect has had its DELETE and nothing is under way, then checks the laws.
@@ -354,10 +308,7 @@ impl Api {
     /// When one was broken.
     pub fn lawful(&self) {
         let violations = self.violations();
-        assert!(
-            violations.is_empty(),
-            "the gateway broke the law: {violations:#?}"
-        );
+        assert!(violations.is_empty(), "the gateway broke the law: {violations:#?}");
     }
 
     /// Waits until so many requests have come in all.
@@ -365,10 +316,7 @@ impl Api {
     /// # Panics
     /// When they do not.
     pub async fn requests(&self, count: usize) {
-        until(&format!("{count} requests to the API"), || {
-            self.seen().len() >= count
-        })
-        .await;
+        until(&format!("{count} requests to the API"), || self.seen().len() >= count).await;
     }
 }
 
@@ -385,31 +333,14 @@ impl Drop for Api {
 impl Api {
     /// Shows the last requests beside a failure.
     fn print(&self) {
-        let record = self
-            .shared
-            .record
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let record = self.shared.record.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(seen) = &record.seen else { return };
-        eprintln!(
-            "--- what the API saw, the last of {} requests ---",
-            seen.len()
-        );
+        eprintln!("--- what the API saw, the last of {} requests ---", seen.len());
         for Seen { request, ended, .. } in &seen[seen.len().saturating_sub(20)..] {
-            let Request {
-                order,
-                connection,
-                method,
-                target,
-                headers,
-                body,
-                ..
-            } = &**request;
+            let Request { order, connection, method, target, headers, body, .. } = &**request;
             let body = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
             let ended = ended.map(|(_, outcome)| outcome);
-            eprintln!(
-                "#{order} by {connection}: {method} {target} {headers:?} {body:?}: {ended:?}"
-            );
+            eprintln!("#{order} by {connection}: {method} {target} {headers:?} {body:?}: {ended:?}");
         }
     }
 }

@@ -35,10 +35,7 @@ impl Request {
 
     /// The first header of this (lower case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(each, _)| each == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
     /// All headers of this (lower case) name.

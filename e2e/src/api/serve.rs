@@ -23,12 +23,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(stream: TcpStream, number: usize, shared: Arc<Shared>) -> Server {
-        Server {
-            stream,
-            buffer: Vec::new(),
-            number,
-            shared,
-        }
+        Server { stream, buffer: Vec::new(), number, shared }
     }
 
     pub(super) async fn run(mut self, mut close_idle: watch::Receiver<u64>) {
@@ -121,8 +116,7 @@ impl Server {
                 Ok(Some(request)) => break request,
                 Ok(None) => self.more().await?,
                 Err(error) => {
-                    self.shared
-                        .fault(format!("the gateway sent no HTTP: {error}"));
+                    self.shared.fault(format!("the gateway sent no HTTP: {error}"));
                     return None;
                 }
             }
@@ -133,16 +127,14 @@ impl Server {
             (None, "") => Vec::new(),
             (None, length) => {
                 let Ok(length) = length.parse() else {
-                    self.shared
-                        .fault(format!("the gateway sent Content-Length {length:?}"));
+                    self.shared.fault(format!("the gateway sent Content-Length {length:?}"));
                     return None;
                 };
                 self.take(length).await?
             }
             (Some(coding), length) => {
                 let what = format!("Transfer-Encoding {coding:?}, Content-Length {length:?}");
-                self.shared
-                    .fault(format!("the gateway sent a call with {what}"));
+                self.shared.fault(format!("the gateway sent a call with {what}"));
                 return None;
             }
         };
