@@ -1,13 +1,14 @@
 //! The state of one socket: what is on the wire, in both directions.
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::control::ControlRequest;
 use crate::event::{Peer, ProcessStats};
 use crate::http::{BodyReader, HeadScan};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Refused};
 use crate::pool::List;
 use crate::session::SessionId;
 use crate::time::Timestamp;
@@ -165,6 +166,8 @@ pub(crate) enum HttpState {
 #[derive(Debug)]
 pub(crate) enum Pending {
     Control(ControlRequest),
+    /// What was wrong with the head.
+    Answer(StatusCode, Cow<'static, str>, Option<Refused>),
     Metrics,
     Healthy,
     Ready,
