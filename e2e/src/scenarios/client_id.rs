@@ -11,7 +11,7 @@ super::scenarios!["client_id":
 ];
 
 async fn spellings_are_one_client(binary: Binary) {
-    let rig = binary.rig("", echo).await;
+    let rig = binary.rig("--on-duplicate reject", echo).await;
     let mut client = rig.connect("%61%21").await;
     let connection = rig.connected("a!").await;
     assert!(connection.is_some() && connection == rig.connected("%61!").await);

@@ -272,7 +272,8 @@ async fn header_names_in_any_case(binary: Binary) {
     let head = "GET /a HTTP/1.1\r\nhost: x\r\nUPGRADE: WebSocket\r\nconnection: keep-alive,\tUPGRADE\r\n\
         sec-websocket-KEY:dGhlIHNhbXBsZSBub25jZQ==\r\nSEC-websocket-version: 13 \r\n\r\n";
     raw.write(head.as_bytes()).await;
-    assert_eq!(raw.answer().await.status, 101);
+    let answer = raw.answer().await;
+    assert_eq!(answer.status, 101, "{answer:?}");
     drop(raw);
     rig.finish().await;
 }
