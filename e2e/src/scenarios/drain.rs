@@ -42,7 +42,7 @@ async fn sigterm_sends_all_away_and_exits_with_0(binary: Binary) {
 /// Waits for the close frame, answers it, and waits for the end.
 async fn farewell(mut client: Client) {
     assert_eq!(client.expect_close().await.0, 1001);
-    while client.next().await != Heard::End {}
+    while client.next().await != Heard::Gone {}
 }
 
 async fn sigint_does_the_same(binary: Binary) {

@@ -71,7 +71,7 @@ async fn violate(rig: &Rig, id: &str, bytes: &[u8]) -> (u16, u16) {
     let mut raw = rig.open(id).await;
     raw.write(bytes).await;
     let (code, _) = raw.expect_close().await;
-    assert_eq!(raw.end().await, End::Fin, "{id}");
+    assert_eq!(raw.end().await, End::Eof, "{id}");
     (code, rig.api.disconnect(id).await.0)
 }
 

@@ -25,4 +25,4 @@ macro_rules! files {
     };
 }
 
-files![connect, refusals, client_id, messages];
+files![client_id, command_line, connect, drain, frames, http_strict, limits, messages, metrics, push, refusals,];
