@@ -34,7 +34,7 @@ pub enum Event<'a> {
     /// The socket took the first so many bytes of what [`crate::Gateway::transmit`] gave.
     /// Zero is news too: the socket is full.
     Sent(ConnId, usize),
-    /// The socket is at its end. The driver drops it; no more actions name it.
+    /// Nothing more will be read from the socket.
     SocketEnded(ConnId, SocketEnd),
     /// A call that [`Action::Call`] asked for has ended.
     Reply(CallId, Result<http::Response<Bytes>, CallError>),
@@ -51,11 +51,12 @@ pub enum Event<'a> {
 /// How a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketEnd {
-    /// The other end closed it in order.
+    /// The other end sends no more. It may still read: the driver keeps the socket until
+    /// [`Action::Close`].
     Eof,
-    /// The other end reset it.
+    /// The other end reset it. The driver drops the socket; no more actions name it.
     Reset,
-    /// Reading or writing failed otherwise.
+    /// Reading or writing failed otherwise. The driver drops the socket; no more actions name it.
     Failed,
 }
 
@@ -201,9 +202,5 @@ impl Out {
     /// An empty buffer.
     pub fn new() -> Self {
         Out::default()
-    }
-
-    pub(crate) fn push(&mut self, action: Action) {
-        self.actions.push(action);
     }
 }

@@ -14,6 +14,9 @@ impl Timestamp {
     /// The origin.
     pub const ZERO: Timestamp = Timestamp(0);
 
+    /// Later than every reading: "no deadline", in eight bytes.
+    pub(crate) const NEVER: Timestamp = Timestamp(u64::MAX);
+
     /// A reading of `micros` microseconds after the origin.
     pub const fn from_micros(micros: u64) -> Self {
         Timestamp(micros)

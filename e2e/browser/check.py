@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the page of `--demo` in a headless Chromium, as two people would.
 
-    e2e/browser/check.py path/to/ws2http-tokio [--out DIR]
+    e2e/browser/check.py path/to/ws2http-tokio [--out DIR] [-- FLAGS OF THE GATEWAY]
 
 Needs Python 3, chromium and chromedriver (CHROMIUM and CHROMEDRIVER name others than those in PATH), nothing else.
 Leaves screenshots in DIR. Exits with 0 if everything went as it should, else with 1, the reason and a screenshot.
@@ -191,10 +191,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("gateway", help="the gateway binary")
     parser.add_argument("--out", type=pathlib.Path, help="where screenshots go (default: a new temporary directory)")
+    parser.add_argument("flags", nargs="*", help="more flags for the gateway, after --")
     arguments = parser.parse_args()
     out = arguments.out or pathlib.Path(tempfile.mkdtemp(prefix="ws2http-browser-"))
     out.mkdir(parents=True, exist_ok=True)
-    with Gateway(arguments.gateway) as gateway, Browser() as browser:
+    with Gateway(arguments.gateway, *arguments.flags) as gateway, Browser() as browser:
         try:
             check(browser, gateway.page, out)
             gateway.stop()

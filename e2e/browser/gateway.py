@@ -21,7 +21,7 @@ class Gateway:
         self._lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         try:
-            self.page = self._await_line("demo")["page"]
+            self.page = self._await_field("page")
         except BaseException:
             self.process.kill()
             raise
@@ -32,23 +32,22 @@ class Gateway:
             self._lines.put(line)
         self._lines.put(None)
 
-    def _await_line(self, message):
-        """The fields of the log line with this message."""
+    def _await_field(self, name):
+        """The first value of a field that a log line has."""
         deadline = time.monotonic() + self.START_LIMIT
         while True:
             try:
                 line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
-                raise RuntimeError(f"no log line {message!r} in {self.START_LIMIT} s; {self.tail()}") from None
+                raise RuntimeError(f"no log line has {name!r} in {self.START_LIMIT} s; {self.tail()}") from None
             if line is None:
-                raise RuntimeError(f"the gateway ended without a log line {message!r}; {self.tail()}")
+                raise RuntimeError(f"the gateway ended without a log line that has {name!r}; {self.tail()}")
             try:
-                entry = json.loads(line)
+                fields = json.loads(line).get("fields", {})
             except json.JSONDecodeError:
-                continue
-            fields = entry.get("fields", entry)
-            if fields.get("message") == message:
-                return fields
+                continue  # not everything on standard error is a log line
+            if name in fields:
+                return fields[name]
 
     def tail(self):
         return "the gateway's log ends:\n  " + "\n  ".join(self.log)

@@ -20,9 +20,7 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new() -> Api {
-        Api {
-            state: Mutex::new(State::new()),
-        }
+        Api { state: Mutex::new(State::new()) }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -33,10 +31,7 @@ impl Api {
     pub(super) fn connect(&self, client: &str, connection: &str) -> Answer {
         let start = Instant::now();
         let answer = if client.starts_with("banned") {
-            Answer::text(
-                403,
-                "the API lets nobody in whose name starts with \"banned\"",
-            )
+            Answer::text(403, "the API lets nobody in whose name starts with \"banned\"")
         } else if self.state().connect(client, connection) {
             Answer::text(200, "ok")
         } else {
@@ -46,20 +41,11 @@ impl Api {
     }
 
     /// `POST`: a message; the answer goes back to the client.
-    pub(super) fn message(
-        &self,
-        gateway: &Gateway,
-        client: &str,
-        body: Vec<u8>,
-        binary: bool,
-    ) -> Answer {
+    pub(super) fn message(&self, gateway: &Gateway, client: &str, body: Vec<u8>, binary: bool) -> Answer {
         let start = Instant::now();
         let sent = shown_body(&body, binary);
         let answer = if binary {
-            Answer {
-                status: 200,
-                body: Body::Binary(body),
-            }
+            Answer { status: 200, body: Body::Binary(body) }
         } else {
             match String::from_utf8(body) {
                 Ok(text) => Answer::text(200, self.reply(gateway, client, &text)),
@@ -74,13 +60,7 @@ impl Api {
         let start = Instant::now();
         self.state().disconnect(client, connection);
         let sent = format!("{code} {reason}");
-        self.record(
-            start,
-            Kind::Close,
-            client,
-            sent.trim(),
-            Answer::text(200, "ok"),
-        )
+        self.record(start, Kind::Close, client, sent.trim(), Answer::text(200, "ok"))
     }
 
     /// Pushes a message to a client.
@@ -95,13 +75,7 @@ impl Api {
     pub(super) fn kick(&self, gateway: &Gateway, client: &str, code: &str, reason: &str) -> Said {
         let start = Instant::now();
         let said = gateway.kick(client, code, reason);
-        self.record_asked(
-            start,
-            Kind::Kick,
-            client,
-            format!("{code} {reason}").trim().into(),
-            &said,
-        );
+        self.record_asked(start, Kind::Kick, client, format!("{code} {reason}").trim().into(), &said);
         said
     }
 
@@ -117,24 +91,14 @@ impl Api {
                     status => format!("not pushed to {to}: {status} {}", said.text),
                 }
             }
-            (_, "/who") => format!(
-                "connected: {}",
-                self.state().clients().collect::<Vec<_>>().join(", ")
-            ),
+            (_, "/who") => format!("connected: {}", self.state().clients().collect::<Vec<_>>().join(", ")),
             (_, "/help") => HELP.into(),
             (_, "/quiet") => String::new(),
             _ => format!("you said: {text}"),
         }
     }
 
-    fn record(
-        &self,
-        start: Instant,
-        kind: Kind,
-        client: &str,
-        sent: &str,
-        answer: Answer,
-    ) -> Answer {
+    fn record(&self, start: Instant, kind: Kind, client: &str, sent: &str, answer: Answer) -> Answer {
         self.state().record(&Event {
             kind,
             client: client.into(),
@@ -151,22 +115,11 @@ impl Api {
 
     fn record_asked(&self, start: Instant, kind: Kind, client: &str, sent: String, said: &Said) {
         let (status, answer) = (said.status, said.text.clone());
-        self.state().record(&Event {
-            kind,
-            client: client.into(),
-            sent,
-            status,
-            answer,
-            took: start.elapsed(),
-        });
+        self.state().record(&Event { kind, client: client.into(), sent, status, answer, took: start.elapsed() });
     }
 }
 
 /// A message as the event log shows it.
 fn shown_body(body: &[u8], binary: bool) -> String {
-    if binary {
-        format!("{} bytes of binary", body.len())
-    } else {
-        String::from_utf8_lossy(body).into_owned()
-    }
+    if binary { format!("{} bytes of binary", body.len()) } else { String::from_utf8_lossy(body).into_owned() }
 }

@@ -50,19 +50,13 @@ pub struct Demo {
 /// When no listener can be bound on the address.
 pub fn start(listen: SocketAddr, control_token: Option<String>) -> io::Result<Demo> {
     let listener = match TcpListener::bind(listen) {
-        Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => {
-            TcpListener::bind((listen.ip(), 0))?
-        }
+        Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => TcpListener::bind((listen.ip(), 0))?,
         bound => bound?,
     };
     let address = listener.local_addr()?;
     let site = Arc::new(Site::new(control_token));
     let server = Server::start(listener, Arc::clone(&site))?;
-    Ok(Demo {
-        address,
-        site,
-        _server: server,
-    })
+    Ok(Demo { address, site, _server: server })
 }
 
 impl Demo {
@@ -79,8 +73,7 @@ impl Demo {
     /// Tells where the gateway listens: `public` is what browsers connect to, `control` takes push and
     /// kick if there is a control listener. From now on requests are answered.
     pub fn gateway_listening(&self, public: SocketAddr, control: Option<SocketAddr>) {
-        self.site
-            .gateway_listening(public.port(), reachable(control.unwrap_or(public)));
+        self.site.gateway_listening(public.port(), reachable(control.unwrap_or(public)));
     }
 }
 

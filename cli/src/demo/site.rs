@@ -40,11 +40,7 @@ struct Reached {
 
 impl Site {
     pub(super) fn new(token: Option<String>) -> Site {
-        Site {
-            api: Api::new(),
-            token,
-            gateway: OnceLock::new(),
-        }
+        Site { api: Api::new(), token, gateway: OnceLock::new() }
     }
 
     pub(super) fn gateway_listening(&self, public_port: u16, control: SocketAddr) {
@@ -58,12 +54,9 @@ impl Site {
     /// Answers one request. A client that has gone meanwhile is no news.
     pub(super) fn handle(&self, mut request: Request) {
         let answered = match (self.gateway.get(), Call::read(&mut request)) {
-            (None, _) => respond(
-                request,
-                503,
-                &[TEXT, ("Retry-After", "1")],
-                b"the gateway does not listen yet".into(),
-            ),
+            (None, _) => {
+                respond(request, 503, &[TEXT, ("Retry-After", "1")], b"the gateway does not listen yet".into())
+            }
             (_, Err(error)) => Err(error),
             (_, Ok(Err(refusal))) => send(request, refusal),
             (Some(reached), Ok(Ok(call))) => self.route(request, reached, call),
@@ -81,23 +74,15 @@ impl Site {
                 send(request, self.api_call(reached, call, &client))
             }
             (Method::Get, ["state"]) => self.report(request, reached, &call),
-            (Method::Post, ["push" | "kick", _]) if call.cross_site() => send(
-                request,
-                Answer::text(403, "only the demo's own page may ask this"),
-            ),
-            (Method::Post, ["push", client]) => send(
-                request,
-                said(
-                    self.api
-                        .push(&reached.gateway, client, &call.body, call.binary()),
-                ),
-            ),
+            (Method::Post, ["push" | "kick", _]) if call.cross_site() => {
+                send(request, Answer::text(403, "only the demo's own page may ask this"))
+            }
+            (Method::Post, ["push", client]) => {
+                send(request, said(self.api.push(&reached.gateway, client, &call.body, call.binary())))
+            }
             (Method::Post, ["kick", client]) => {
                 let (code, reason) = (call.query("code"), call.query("reason"));
-                send(
-                    request,
-                    said(self.api.kick(&reached.gateway, client, &code, &reason)),
-                )
+                send(request, said(self.api.kick(&reached.gateway, client, &code, &reason)))
             }
             (Method::Get, [part]) => page(request, reached, part),
             _ => send(request, Answer::text(404, "not found")),
@@ -111,13 +96,11 @@ impl Site {
             Method::Get => self.api.connect(client, connection),
             Method::Post => {
                 let binary = call.binary();
-                self.api
-                    .message(&reached.gateway, client, call.body, binary)
+                self.api.message(&reached.gateway, client, call.body, binary)
             }
             Method::Delete => {
                 let reason = String::from_utf8_lossy(&call.body);
-                self.api
-                    .close(client, connection, call.header("X-Close-Code"), &reason)
+                self.api.close(client, connection, call.header("X-Close-Code"), &reason)
             }
             _ => Answer::text(405, "GET, POST or DELETE"),
         }
@@ -131,12 +114,7 @@ impl Site {
             "token": self.token.is_some(),
         });
         let report = self.api.state().report(after, &gateway).to_string();
-        respond(
-            request,
-            200,
-            &[("Content-Type", "application/json")],
-            report.into(),
-        )
+        respond(request, 200, &[("Content-Type", "application/json")], report.into())
     }
 }
 
@@ -148,12 +126,7 @@ fn said(said: Said) -> Answer {
 fn send(request: Request, answer: Answer) -> io::Result<()> {
     match answer.body {
         Body::Text(text) => respond(request, answer.status, &[TEXT], text.into()),
-        Body::Binary(bytes) => respond(
-            request,
-            answer.status,
-            &[("Content-Type", "application/octet-stream")],
-            bytes,
-        ),
+        Body::Binary(bytes) => respond(request, answer.status, &[("Content-Type", "application/octet-stream")], bytes),
     }
 }
 

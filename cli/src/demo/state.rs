@@ -103,11 +103,7 @@ impl State {
 
     /// Notes that `connection` has ended. A newer connection of the same client stays.
     pub(super) fn disconnect(&mut self, client: &str, connection: &str) {
-        if self
-            .clients
-            .get(client)
-            .is_some_and(|current| current == connection)
-        {
+        if self.clients.get(client).is_some_and(|current| current == connection) {
             self.clients.remove(client);
         }
     }
@@ -196,8 +192,6 @@ fn shown(text: &str) -> String {
 }
 
 fn unix_millis() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -83,6 +83,7 @@ async function closed({ code, reason }, since, opened) {
   const asked = await answerOfApi(since);
   if (asked && asked.status >= 300) {
     status("bad", `refused by the API: ${asked.answer}`);
+    if (opened) byId("messages").lastChild.remove(); // told in-band: it only looked connected
     bubble("note bad", "", `refused by the API: ${asked.answer}`);
   } else if (!opened) {
     status("bad", `${name} could not connect. Is the name in use? (closed with ${text})`);
@@ -148,7 +149,7 @@ function showCommands() {
   const reason = encodeURIComponent(byId("kick-reason").value).replaceAll("'", "%27");
   const kick = `'http://${control}/${client}?code=${byId("kick-code").value}&reason=${reason}'`;
   byId("commands").textContent =
-    `${curl} -d ${quoted(byId("push-text").value)} 'http://${control}/${client}'\n${curl} -X DELETE ${kick}`;
+    `${curl} --data-raw ${quoted(byId("push-text").value)} 'http://${control}/${client}'\n${curl} -X DELETE ${kick}`;
 }
 
 function suggest() {

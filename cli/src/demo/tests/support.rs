@@ -46,9 +46,7 @@ impl StandIn {
     }
 
     pub(super) fn next(&self) -> Seen {
-        self.seen
-            .recv_timeout(PATIENCE)
-            .expect("a request to the gateway")
+        self.seen.recv_timeout(PATIENCE).expect("a request to the gateway")
     }
 }
 
@@ -56,28 +54,14 @@ fn answer(mut request: tiny_http::Request) -> Seen {
     let mut body = String::new();
     request.as_reader().read_to_string(&mut body).unwrap();
     let header = |name: &'static str| {
-        let found = request
-            .headers()
-            .iter()
-            .find(|header| header.field.equiv(name));
+        let found = request.headers().iter().find(|header| header.field.equiv(name));
         found.map_or(String::new(), |header| header.value.to_string())
     };
     let line = format!("{} {}", request.method(), request.url());
-    let (status, text) = if line.contains("bob") {
-        (200, "ok")
-    } else {
-        (404, "not found")
-    };
+    let (status, text) = if line.contains("bob") { (200, "ok") } else { (404, "not found") };
     let (kind, authorization) = (header("Content-Type"), header("Authorization"));
-    request
-        .respond(tiny_http::Response::from_string(text).with_status_code(status))
-        .unwrap();
-    Seen {
-        line,
-        kind,
-        authorization,
-        body,
-    }
+    request.respond(tiny_http::Response::from_string(text).with_status_code(status)).unwrap();
+    Seen { line, kind, authorization, body }
 }
 
 /// A demo that believes in a gateway at `gateway`.
@@ -105,18 +89,11 @@ impl Answer {
     }
 
     pub(super) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-pub(super) fn ask(
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: impl AsSendBody,
-) -> Answer {
+pub(super) fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: impl AsSendBody) -> Answer {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true) // DELETE with a body
@@ -156,12 +133,7 @@ pub(super) fn connect(demo: &Demo, client: &str, connection: &str) -> Answer {
 /// What the gateway asks when `client` has gone.
 pub(super) fn close(demo: &Demo, client: &str, connection: &str) -> Answer {
     let headers = [("X-Connection-Id", connection), ("X-Close-Code", "4001")];
-    ask(
-        "DELETE",
-        &at(demo, &format!("api/{client}")),
-        &headers,
-        "bye",
-    )
+    ask("DELETE", &at(demo, &format!("api/{client}")), &headers, "bye")
 }
 
 /// What the API replies to a text message of alice.

@@ -1,0 +1,248 @@
+//! The flags, as `--help` tells them (contract, section 10).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use http::{HeaderName, HeaderValue};
+use ws2http_core::{ApiAddress, OnApiFailure, OnDuplicate, OriginPattern};
+
+use crate::units::{duration, size};
+
+const INTRO: &str = "\
+A gateway between WebSockets and plain HTTP.
+
+  client --[connect]--> gateway --[GET /<ClientId>]-----> your API: \"ok\" lets it in
+  client --[message]--> gateway --[POST /<ClientId>]----> your API
+  client <--[message]-- gateway <--[its answer's body]--- your API
+  client <--[message]-- gateway <--[POST /<ClientId>]---- your API, at any time
+  client --[close]----> gateway --[DELETE /<ClientId>]--> your API, exactly once";
+
+const OUTRO: &str = "\
+Examples:
+  See it work in a browser:     ws2http-tokio --demo
+  In front of an API server:    ws2http-tokio --api http://localhost:8000/wsoverhttp/
+  Pushes from inside only:      ws2http-tokio --api http://localhost:8000/ --control-listen 127.0.0.1:7002
+
+Durations are written 500ms, 10s, 5m; sizes as bytes or 64KiB, 1MiB. Every flag has an environment
+variable; the flag wins. Long flags may also be written with one dash, as Go programs have them.";
+
+/// Every flag; its help text is its documentation.
+#[derive(Debug, Parser)]
+#[command(about = INTRO, after_help = OUTRO, version, disable_version_flag = true)]
+pub(crate) struct Args {
+    /// Where WebSocket clients (and, without --control-listen, control requests) come in
+    #[arg(long, env = "WS2HTTP_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:7001", value_parser = address, help_heading = ADDRESSES)]
+    pub(crate) listen: SocketAddr,
+    /// The API server; the ClientId is appended to its path
+    #[arg(long, env = "WS2HTTP_API", value_name = "URL", default_value = "http://localhost:8000/", value_parser = ApiAddress::parse, help_heading = ADDRESSES)]
+    pub(crate) api: ApiAddress,
+    /// A listener of its own for push, kick, HEAD, metrics and health; the public one then answers these with 404
+    #[arg(long, env = "WS2HTTP_CONTROL_LISTEN", value_name = "ADDR", value_parser = address, help_heading = ADDRESSES)]
+    pub(crate) control_listen: Option<SocketAddr>,
+    /// Header for every call to the API, as 'Name: value'; may be repeated
+    #[arg(long, env = "WS2HTTP_API_HEADER", hide_env_values = true, value_name = "HEADER", value_parser = header, value_delimiter = '\n', help_heading = ADDRESSES)]
+    pub(crate) api_header: Vec<(HeaderName, HeaderValue)>,
+    /// Start an API server and a web page that show the gateway at work, instead of using --api
+    #[arg(long, env = "WS2HTTP_DEMO", conflicts_with = "api", help_heading = ADDRESSES)]
+    pub(crate) demo: bool,
+
+    /// Push, kick and HEAD need 'Authorization: Bearer TOKEN' (prefer the environment: others can see your flags)
+    #[arg(long, env = "WS2HTTP_CONTROL_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = token, help_heading = WHO)]
+    pub(crate) control_token: Option<String>,
+    /// Web pages that may connect, as https://example.com or https://*.example.com; comma-separated or repeated; without it, all may
+    #[arg(long, env = "WS2HTTP_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = OriginPattern::parse, help_heading = WHO)]
+    pub(crate) origin: Vec<OriginPattern>,
+    /// Subprotocols to pick from, comma-separated, when the API's answer names none
+    #[arg(long, env = "WS2HTTP_SUBPROTOCOLS", value_name = "NAMES", value_delimiter = ',', value_parser = protocol, help_heading = WHO)]
+    pub(crate) subprotocols: Vec<String>,
+    /// What a second connect with a connected id does: challenge pings the old one and refuses the new one if it
+    /// answers; reject refuses at once; replace closes the old one once the API has let the new one in
+    #[arg(long, env = "WS2HTTP_ON_DUPLICATE", value_name = "POLICY", value_enum, default_value = "challenge", help_heading = WHO)]
+    pub(crate) on_duplicate: Duplicate,
+    /// Refuse inside the WebSocket, with a close code and reason that browsers can read
+    #[arg(long, env = "WS2HTTP_REFUSE_IN_BAND", help_heading = WHO)]
+    pub(crate) refuse_in_band: bool,
+
+    /// Message calls of one client under way at once; more than 1 gives up their order
+    #[arg(long, env = "WS2HTTP_CALLS_PER_CLIENT", value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), help_heading = MESSAGES)]
+    pub(crate) calls_per_client: u32,
+    /// What a failed message call does to its client: keep it or close it (1011)
+    #[arg(long, env = "WS2HTTP_ON_API_FAILURE", value_name = "POLICY", value_enum, default_value = "keep", help_heading = MESSAGES)]
+    pub(crate) on_api_failure: ApiFailure,
+    /// Largest message, push or API answer
+    #[arg(long, env = "WS2HTTP_MAX_MESSAGE", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
+    pub(crate) max_message: usize,
+    /// Bytes that may wait for one client to read them; a push beyond is answered 503
+    #[arg(long, env = "WS2HTTP_SEND_QUEUE", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
+    pub(crate) send_queue: usize,
+    /// Messages of one client that may wait for the API; then its socket is not read
+    #[arg(long, env = "WS2HTTP_RECEIVE_QUEUE", value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..), help_heading = MESSAGES)]
+    pub(crate) receive_queue: u32,
+    /// The same in bytes
+    #[arg(long, env = "WS2HTTP_RECEIVE_QUEUE_BYTES", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
+    pub(crate) receive_queue_bytes: usize,
+
+    /// Clients at once; one more is answered 503 [default: what the descriptor limit allows]
+    #[arg(long, env = "WS2HTTP_MAX_CONNECTIONS", value_name = "N", value_parser = count, help_heading = LIMITS)]
+    pub(crate) max_connections: Option<usize>,
+    /// Connections to the API at once; further calls wait
+    #[arg(long, env = "WS2HTTP_MAX_API_CONNECTIONS", value_name = "N", default_value = "10000", value_parser = count, help_heading = LIMITS)]
+    pub(crate) max_api_connections: usize,
+    /// Idle connections to the API that are kept
+    #[arg(long, env = "WS2HTTP_MAX_IDLE_API_CONNECTIONS", value_name = "N", default_value = "1000", help_heading = LIMITS)]
+    pub(crate) max_idle_api_connections: usize,
+    /// Threads, each with its share of the clients [default: one per core]
+    #[arg(long, env = "WS2HTTP_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = LIMITS)]
+    pub(crate) threads: Option<u16>,
+
+    /// How long one call to the API may take
+    #[arg(long, env = "WS2HTTP_API_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = some_time, help_heading = TIMING)]
+    pub(crate) api_timeout: Duration,
+    /// How long a request head may take, a body may make no progress, a reconnect may wait for its predecessor's DELETE
+    #[arg(long, env = "WS2HTTP_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = some_time, help_heading = TIMING)]
+    pub(crate) handshake_timeout: Duration,
+    /// A client quiet for so long is pinged; 0 never pings
+    #[arg(long, env = "WS2HTTP_PING_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration, help_heading = TIMING)]
+    pub(crate) ping_interval: Duration,
+    /// How long the pong may take
+    #[arg(long, env = "WS2HTTP_PONG_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = some_time, help_heading = TIMING)]
+    pub(crate) pong_timeout: Duration,
+    /// A client whose send queue makes no progress for so long is dropped
+    #[arg(long, env = "WS2HTTP_SEND_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = some_time, help_heading = TIMING)]
+    pub(crate) send_timeout: Duration,
+    /// How long the closing handshake may take
+    #[arg(long, env = "WS2HTTP_CLOSE_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = some_time, help_heading = TIMING)]
+    pub(crate) close_timeout: Duration,
+    /// How long a DELETE that the API did not take is repeated
+    #[arg(long, env = "WS2HTTP_DISCONNECT_RETRY", value_name = "TIME", default_value = "5m", value_parser = duration, help_heading = TIMING)]
+    pub(crate) disconnect_retry: Duration,
+    /// Over how long SIGTERM or Ctrl-C spreads the closes of all clients
+    #[arg(long, env = "WS2HTTP_DRAIN", value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = TIMING)]
+    pub(crate) drain: Duration,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as info,ws2http=debug
+    #[arg(long, env = "WS2HTTP_LOG", value_name = "LEVEL", default_value = "info", help_heading = OPERATION)]
+    pub(crate) log: String,
+    /// How to log it, on standard error
+    #[arg(long, env = "WS2HTTP_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text", help_heading = OPERATION)]
+    pub(crate) log_format: LogFormat,
+    /// Write a CPU profile for pprof, complete at the end or after Ctrl-C
+    #[arg(long, env = "WS2HTTP_CPUPROFILE", value_name = "FILE", help_heading = OPERATION)]
+    pub(crate) cpuprofile: Option<PathBuf>,
+    /// Write a heap profile for pprof, at the end or after Ctrl-C
+    #[arg(long, env = "WS2HTTP_MEMPROFILE", value_name = "FILE", help_heading = OPERATION)]
+    pub(crate) memprofile: Option<PathBuf>,
+    /// Print the version
+    #[arg(long, short = 'V', action = clap::ArgAction::Version, help_heading = OPERATION)]
+    version: Option<bool>,
+}
+
+const ADDRESSES: &str = "Addresses";
+const WHO: &str = "Who may connect, who may push";
+const MESSAGES: &str = "Messages";
+const LIMITS: &str = "Limits";
+const TIMING: &str = "Timing";
+const OPERATION: &str = "Operation";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Duplicate {
+    Challenge,
+    Reject,
+    Replace,
+}
+
+impl From<Duplicate> for OnDuplicate {
+    fn from(policy: Duplicate) -> Self {
+        match policy {
+            Duplicate::Challenge => OnDuplicate::Challenge,
+            Duplicate::Reject => OnDuplicate::Reject,
+            Duplicate::Replace => OnDuplicate::Replace,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ApiFailure {
+    Keep,
+    Close,
+}
+
+impl From<ApiFailure> for OnApiFailure {
+    fn from(policy: ApiFailure) -> Self {
+        match policy {
+            ApiFailure::Keep => OnApiFailure::Keep,
+            ApiFailure::Close => OnApiFailure::Close,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `host:port` or `:port`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    use std::net::ToSocketAddrs;
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let wrong = |why: String| format!("{why}; write HOST:PORT, as in 127.0.0.1:7001, [::1]:7001 or :7001");
+    let mut found = full.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+    found.next().ok_or_else(|| wrong(format!("{text:?} has no address")))
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || "write 'Name: value'".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
+    if ["host", "content-length", "transfer-encoding", "connection", "content-type"].contains(&name.as_str()) {
+        return Err(format!("{name} is set by the gateway itself"));
+    }
+    let mut value: HeaderValue = value.trim().parse().map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+fn token(text: &str) -> Result<String, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the token must be visible ASCII without spaces, for example from: openssl rand -hex 32".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn protocol(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let valid = HeaderName::from_bytes(name.as_bytes()).is_ok();
+    if valid {
+        Ok(name.to_owned())
+    } else {
+        Err("a subprotocol is a word such as v1.chat; separate several by commas".to_owned())
+    }
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("0 would give up at once; write at least 1ms".to_owned()),
+        time => Ok(time),
+    }
+}
+
+fn some_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        0 => Err("0 would let nothing through; write at least 1".to_owned()),
+        size => Ok(size),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is no number of at least 1")),
+        Ok(count) => Ok(count),
+    }
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,89 @@
+//! The flags as a user types them.
+
+use super::*;
+use clap::CommandFactory;
+
+fn parse(args: &[&str]) -> Result<Args, String> {
+    let args = crate::go_flags::normalise(std::iter::once("ws2http").chain(args.iter().copied()).map(Into::into));
+    Args::try_parse_from(args).map_err(|error| error.to_string())
+}
+
+#[test]
+fn defaults_are_the_contracts() {
+    let args = parse(&[]).unwrap();
+    assert_eq!(args.listen.to_string(), "0.0.0.0:7001");
+    assert_eq!(args.api.to_string(), "http://localhost:8000/");
+    let config = crate::settings::config(&args, "test", 1_000_000).unwrap();
+    let mut expected = ws2http_core::Config::new(args.api.clone());
+    expected.runtime = "test";
+    assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+}
+
+#[test]
+fn wrong_values_are_told_with_flag_and_remedy() {
+    for (args, flag, remedy) in [
+        (&["--listen", "nonsense"][..], "--listen", "HOST:PORT"),
+        (&["--api", "localhost:8000"], "--api", "http://"),
+        (&["--api-timeout", "10"], "--api-timeout", "10s"),
+        (&["--api-timeout", "0"], "--api-timeout", "at least 1ms"),
+        (&["--max-message", "1MB"], "--max-message", "1MiB"),
+        (&["--max-message", "0"], "--max-message", "at least 1"),
+        (&["--max-connections", "0"], "--max-connections", "at least 1"),
+        (&["--calls-per-client", "0"], "--calls-per-client", "1.."),
+        (&["--on-duplicate", "fight"], "--on-duplicate", "challenge, reject, replace"),
+        (&["--origin", "example.com"], "--origin", "scheme://host"),
+        (&["--api-header", "nonsense"], "--api-header", "Name: value"),
+        (&["--api-header", "Host: x"], "--api-header", "set by the gateway"),
+        (&["--control-token", ""], "--control-token", "visible ASCII"),
+        (&["--threads", "0"], "--threads", "1.."),
+        (&["--demo", "--api", "http://x/"], "--demo", "cannot be used with"),
+        (&["--pong-timout", "1s"], "--pong-timout", "--pong-timeout"),
+    ] {
+        let error = parse(args).unwrap_err();
+        assert!(error.contains(flag) && error.contains(remedy), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn go_style_dashes_work() {
+    let args = parse(&["-cpuprofile=cpu.pprof", "-memprofile", "mem.pprof", "-listen=:7009"]).unwrap();
+    assert_eq!(args.cpuprofile, Some(PathBuf::from("cpu.pprof")));
+    assert_eq!(args.memprofile, Some(PathBuf::from("mem.pprof")));
+    assert_eq!(args.listen.to_string(), "0.0.0.0:7009");
+}
+
+#[test]
+fn lists_are_repeated_or_separated_by_commas() {
+    let args = parse(&["--origin", "https://a.example,https://b.example", "--origin", "https://c.example"]).unwrap();
+    assert_eq!(args.origin.len(), 3);
+    assert_eq!(parse(&["--subprotocols", "v1, v2"]).unwrap().subprotocols, ["v1", "v2"]);
+    assert_eq!(parse(&["--api-header", "A: 1, 2", "--api-header", "B: 3"]).unwrap().api_header.len(), 2);
+}
+
+#[test]
+fn the_same_address_twice_is_told() {
+    let args = parse(&["--listen", ":7001", "--control-listen", ":7001"]).unwrap();
+    assert!(crate::settings::config(&args, "test", 1).unwrap_err().contains("--control-listen"));
+}
+
+#[test]
+fn secrets_are_not_in_help_or_debug_output() {
+    let args = parse(&["--api-header", "Authorization: s3cret"]).unwrap();
+    assert!(!format!("{args:?}").contains("s3cret"));
+}
+
+#[test]
+fn every_flag_has_its_variable_and_a_line_of_help() {
+    let command = Args::command();
+    let help = Args::command().render_long_help().to_string();
+    for arg in command.get_arguments() {
+        let name = arg.get_long().unwrap();
+        if ["help", "version"].contains(&name) {
+            continue;
+        }
+        let variable = format!("WS2HTTP_{}", name.to_uppercase().replace('-', "_"));
+        assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "{name}");
+        assert!(arg.get_help().is_some_and(|text| text.to_string().len() > 10), "{name}");
+        assert!(help.contains(&format!("--{name}")) && help.contains(&variable), "{name}");
+    }
+}

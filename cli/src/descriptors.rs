@@ -1,0 +1,46 @@
+//! The limit on open descriptors, which is the first limit on clients.
+
+use tracing::{info, warn};
+
+/// Descriptors for listeners, logs, timers and control requests.
+const RESERVE: u64 = 64;
+
+/// Raises the limit as far as it goes, logs what it allows, and says how many clients there may be.
+pub(crate) fn raise(wanted: Option<usize>, max_api_connections: usize) -> usize {
+    let limit = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => limit,
+        Err(error) => {
+            warn!(%error, "cannot raise the descriptor limit");
+            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
+        }
+    };
+    let clients = clients(limit, max_api_connections);
+    info!(descriptors = limit, clients, "the descriptor limit allows so many clients");
+    if let Some(wanted) = wanted
+        && wanted > clients
+    {
+        warn!(
+            "--max-connections {wanted} is more than the descriptor limit allows: raise it by `ulimit -n`, \
+             LimitNOFILE= of systemd, or /etc/security/limits.conf"
+        );
+    }
+    wanted.unwrap_or(clients)
+}
+
+/// Of the descriptors, up to an eighth is kept for connections to the API.
+fn clients(limit: u64, max_api_connections: usize) -> usize {
+    let api = (max_api_connections as u64).min(limit / 8);
+    usize::try_from(limit.saturating_sub(RESERVE + api)).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_descriptors_are_for_clients() {
+        assert_eq!(clients(20_000, 10_000), 20_000 - 64 - 2_500);
+        assert_eq!(clients(1_000_000, 10_000), 1_000_000 - 64 - 10_000);
+        assert_eq!(clients(10, 10_000), 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! From flags to the core's [`Config`].
+
+use ws2http_core::Config;
+
+use crate::args::Args;
+
+/// The configuration that the flags ask for, or what is wrong with them together.
+pub(crate) fn config(args: &Args, runtime: &'static str, max_connections: usize) -> Result<Config, String> {
+    if args.control_listen == Some(args.listen) && args.listen.port() != 0 {
+        return Err("--control-listen is the same address as --listen: give it a port of its own".to_owned());
+    }
+    let mut config = Config::new(args.api.clone());
+    config.api_headers = args.api_header.clone();
+    config.control_listener = args.control_listen.is_some();
+    config.control_token = args.control_token.clone();
+    config.origins = args.origin.clone();
+    config.subprotocols = args.subprotocols.clone();
+    config.refuse_in_band = args.refuse_in_band;
+    config.on_duplicate = args.on_duplicate.into();
+    config.on_api_failure = args.on_api_failure.into();
+    config.calls_per_client = args.calls_per_client;
+    config.max_message = args.max_message;
+    config.max_connections = max_connections;
+    config.max_api_connections = args.max_api_connections;
+    config.max_idle_api_connections = args.max_idle_api_connections;
+    config.send_queue = args.send_queue;
+    config.receive_queue_messages = args.receive_queue;
+    config.receive_queue_bytes = args.receive_queue_bytes;
+    config.api_timeout = args.api_timeout;
+    config.handshake_timeout = args.handshake_timeout;
+    config.ping_interval = (!args.ping_interval.is_zero()).then_some(args.ping_interval);
+    config.pong_timeout = args.pong_timeout;
+    config.send_timeout = args.send_timeout;
+    config.close_timeout = args.close_timeout;
+    config.disconnect_retry = args.disconnect_retry;
+    config.drain = args.drain;
+    config.runtime = runtime;
+    Ok(config)
+}
+
+/// How many shards: one per thread, but each needs a connection to the API.
+pub(crate) fn shards(args: &Args) -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.unwrap_or_else(|| u16::try_from(cores).unwrap_or(u16::MAX));
+    threads.min(u16::try_from(args.max_api_connections).unwrap_or(u16::MAX))
+}

@@ -1,0 +1,163 @@
+//! Calls to the API: what they say, and who gets the answer.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response};
+
+use super::Gateway;
+use crate::CallId;
+use crate::call::{Call, CallFailure, CallKind, Outcome};
+use crate::event::{Action, CallError, Report};
+use crate::http::forwarded_headers;
+use crate::session::{Session, Stage};
+use crate::socket::Wire;
+
+const CONNECTION_ID: HeaderName = HeaderName::from_static("x-connection-id");
+const CLOSE_CODE: HeaderName = HeaderName::from_static("x-close-code");
+
+const BINARY: &str = "application/octet-stream";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What counts as a failed call (contract, section 11).
+fn failed(kind: CallKind, outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Err(failure) => Some(failure.to_string()),
+        Ok(response) => {
+            let status = response.status();
+            let fine = status.is_success() || (kind == CallKind::Connect && status.is_client_error());
+            (!fine).then(|| format!("the API answered {status}"))
+        }
+    }
+}
+
+impl Gateway {
+    /// Sends the calls that there is room for.
+    pub(super) fn send_calls(&mut self) {
+        while let Some(id) = self.calls.next(self.now) {
+            let Some(call) = self.calls.get(id) else { continue };
+            let fresh = call.unsent > 0;
+            match self.request(call) {
+                Some(request) => {
+                    self.counters.requests_started += u64::from(!fresh);
+                    self.act(Action::Call { id, request, fresh });
+                }
+                // Its client left before it could be asked about.
+                None => self.abandon(id),
+            }
+        }
+    }
+
+    fn abandon(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(id) else { return };
+        // It was counted when it first went out, and has not reached anybody.
+        self.counters.requests_failed += u64::from(call.unsent > 0);
+        self.remove_session(call.session);
+    }
+
+    fn request(&self, call: &Call) -> Option<Request<Bytes>> {
+        let session = self.sessions.get(call.session)?;
+        let mut query = None;
+        let mut headers = match call.kind {
+            CallKind::Connect => {
+                let Wire::Handshake(connecting) = &self.sockets.get(session.socket?)?.wire else { return None };
+                query = connecting.query.as_deref();
+                let remove: Vec<HeaderName> = self.config.api_headers.iter().map(|(name, _)| name.clone()).collect();
+                forwarded_headers(&connecting.headers, connecting.peer, &remove)
+            }
+            CallKind::Message { text } => {
+                let mut headers = HeaderMap::with_capacity(4 + self.config.api_headers.len());
+                let value = if text { TEXT } else { BINARY };
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+                headers
+            }
+            CallKind::Disconnect { .. } => {
+                let Stage::Ending(ending) = &session.stage else { return None };
+                let mut headers = HeaderMap::with_capacity(5 + self.config.api_headers.len());
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
+                headers.insert(CLOSE_CODE, HeaderValue::from(ending.code));
+                headers
+            }
+        };
+        self.common_headers(session, &mut headers);
+        let mut request = Request::new(call.body.clone());
+        *request.method_mut() = call.kind.http_method();
+        *request.uri_mut() = self.config.api.uri(&session.client, query);
+        *request.headers_mut() = headers;
+        Some(request)
+    }
+
+    fn common_headers(&self, session: &Session, headers: &mut HeaderMap) {
+        headers.insert(header::HOST, self.config.api.host_header().clone());
+        let id = self.connection_id(session.serial).to_string();
+        // Hexadecimal digits and a dash always make a header value.
+        headers.extend(HeaderValue::from_maybe_shared(Bytes::from(id)).ok().map(|value| (CONNECTION_ID, value)));
+        for (name, value) in &self.config.api_headers {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// The driver brings the end of a call.
+    pub(super) fn replied(&mut self, id: CallId, result: Result<Response<Bytes>, CallError>) {
+        if self.calls.get(id).is_none_or(|call| !call.in_flight) {
+            return;
+        }
+        if matches!(result, Err(CallError::Unsent)) && self.calls.again(id) {
+            return;
+        }
+        self.call_ended(id, result.map_err(CallFailure::Call));
+    }
+
+    /// A call has taken too long, or is given up.
+    pub(super) fn give_up_call(&mut self, id: CallId, failure: CallFailure) {
+        if self.calls.get(id).is_some_and(|call| call.in_flight) {
+            self.act(Action::CancelCall(id));
+        }
+        self.call_ended(id, Err(failure));
+    }
+
+    fn call_ended(&mut self, id: CallId, outcome: Outcome) {
+        let Some(call) = self.calls.remove(id) else { return };
+        let outcome = self.bounded(call.kind, outcome);
+        if call.in_flight || call.unsent > 0 {
+            self.count_call(&call, &outcome);
+        }
+        match call.kind {
+            CallKind::Connect => self.connect_answered(call.session, outcome),
+            CallKind::Message { .. } => self.message_answered(call.session, outcome),
+            CallKind::Disconnect { repeat } => self.disconnect_answered(call.session, repeat, &outcome),
+        }
+    }
+
+    /// Makes failures of the answers that are too large or, for a message, not what they say.
+    fn bounded(&self, kind: CallKind, outcome: Outcome) -> Outcome {
+        let response = outcome?;
+        if response.body().len() > self.config.max_message {
+            return Err(CallError::TooLarge.into());
+        }
+        if matches!(kind, CallKind::Message { .. })
+            && response.status().is_success()
+            && !crate::control::is_binary(response.headers())
+            && std::str::from_utf8(response.body()).is_err()
+        {
+            return Err(CallError::Malformed("a text that is not UTF-8".to_owned()).into());
+        }
+        Ok(response)
+    }
+
+    fn count_call(&mut self, call: &Call, outcome: &Outcome) {
+        self.counters.call_took(call.kind.method(), self.now.since(call.started));
+        let Some(failure) = failed(call.kind, outcome) else {
+            self.counters.requests_succeeded += 1;
+            return;
+        };
+        self.counters.requests_failed += 1;
+        if let Some(session) = self.sessions.get(call.session) {
+            let client = session.client.encoded().to_string();
+            self.report(Report::CallFailed { method: call.kind.http_method(), client, failure });
+        }
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.act(Action::Report(report));
+    }
+}

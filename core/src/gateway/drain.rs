@@ -1,0 +1,118 @@
+//! The orderly end of the process (contract, section 8).
+
+use super::Gateway;
+use super::connect::Denial;
+use crate::Timestamp;
+use crate::call::CallFailure;
+use crate::event::Action;
+use crate::session::{SessionId, Stage};
+
+/// How far the drain is.
+#[derive(Debug)]
+pub(super) struct Drain {
+    started: Timestamp,
+    /// Clients that were open at the start, and how many of them have been sent away since.
+    total: u64,
+    closed: u64,
+    /// Sessions up to this slot have been sent away.
+    cursor: u32,
+    done: bool,
+}
+
+impl Gateway {
+    pub(super) fn start_drain(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        let total = self.counters.active_connections;
+        self.drain = Some(Drain { started: self.now, total, closed: 0, cursor: 0, done: false });
+        self.refuse_waiting();
+        self.continue_drain();
+    }
+
+    /// Connects that the API has not been asked about will not be.
+    fn refuse_waiting(&mut self) {
+        for slot in 0..self.sessions.slots() {
+            let waiting = self.sessions.at(slot).filter(|(_, session)| matches!(session.stage, Stage::Waiting));
+            if let Some(id) = waiting.map(|(key, _)| SessionId(key)) {
+                self.deny_session(id, Denial::draining());
+            }
+        }
+    }
+
+    /// After this no DELETE is repeated.
+    pub(super) fn repeats_end(&self) -> Option<Timestamp> {
+        self.drain.as_ref().map(|drain| drain.started + self.config.drain + self.config.close_timeout)
+    }
+
+    /// After this nothing is waited for.
+    fn drain_end(&self) -> Option<Timestamp> {
+        self.repeats_end().map(|end| end + self.config.api_timeout)
+    }
+
+    /// When the drain has something to do.
+    pub(super) fn drain_due(&self) -> Option<Timestamp> {
+        let drain = self.drain.as_ref()?;
+        if drain.done {
+            return None;
+        }
+        if drain.closed < drain.total {
+            let share = (drain.closed + 1) as f64 / drain.total as f64;
+            return Some(drain.started + self.config.drain.mul_f64(share.min(1.0)));
+        }
+        let ends = [self.repeats_end(), self.drain_end()];
+        ends.into_iter().flatten().find(|end| *end > self.now)
+    }
+
+    pub(super) fn continue_drain(&mut self) {
+        let Some(drain) = &self.drain else { return };
+        let passed = self.now.since(drain.started);
+        let all = passed >= self.config.drain;
+        let share = passed.as_secs_f64() / self.config.drain.as_secs_f64().max(f64::MIN_POSITIVE);
+        let goal = if all { drain.total } else { (drain.total as f64 * share) as u64 };
+        while self.drain.as_ref().is_some_and(|drain| drain.closed < goal) {
+            self.send_away();
+        }
+        if self.repeats_end().is_some_and(|end| end <= self.now) {
+            self.retries.take_all().into_iter().for_each(|id| self.lose_disconnect(id));
+        }
+        if self.drain_end().is_some_and(|end| end <= self.now) {
+            self.give_up();
+        }
+    }
+
+    /// Closes the next open client.
+    fn send_away(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        drain.closed += 1;
+        while drain.cursor < self.sessions.slots() {
+            let tenant = self.sessions.at(drain.cursor);
+            drain.cursor += 1;
+            if let Some((key, session)) = tenant
+                && matches!(session.stage, Stage::Open)
+            {
+                return self.close_session(SessionId(key), 1001, "shutting down");
+            }
+        }
+        // The others have left by themselves.
+        drain.closed = drain.total;
+    }
+
+    fn give_up(&mut self) {
+        while let Some(call) = self.calls.any() {
+            self.give_up_call(call, CallFailure::Drained);
+        }
+    }
+
+    /// Tells the driver when nothing is left.
+    pub(super) fn end_drain(&mut self) {
+        let idle = self.sessions.is_empty() && self.calls.is_empty() && self.sockets.len() == self.http_sockets;
+        if let Some(drain) = &mut self.drain
+            && idle
+            && !drain.done
+        {
+            drain.done = true;
+            self.act(Action::Drained);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Bytes out: send queues, answers, the orderly end of a socket.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::Gateway;
+use crate::ConnId;
+use crate::Timestamp;
+use crate::event::Action;
+use crate::http::write_response;
+use crate::socket::{Chunk, HttpState, Socket, Wire};
+use crate::ws::{close_payload, frame_head};
+
+/// The most that is given to a socket at once.
+const TRANSMIT: usize = 64 * 1024;
+
+/// How long bytes are read and thrown away after FIN.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Gateway {
+    /// Copies the next bytes for the socket.
+    pub(super) fn fill(&self, conn: ConnId, buffer: &mut Vec<u8>) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        if matches!(socket.wire, Wire::Handshake(_)) {
+            // Pushes wait behind the 101.
+            return;
+        }
+        let mut skip = socket.send.offset;
+        for chunk in self.chunks.iter(&socket.send.list) {
+            for part in [&chunk.head[..usize::from(chunk.head_len)], &chunk.payload] {
+                let skipped = skip.min(part.len());
+                skip -= skipped;
+                let room = TRANSMIT - buffer.len();
+                let part = &part[skipped..];
+                buffer.extend_from_slice(&part[..part.len().min(room)]);
+            }
+            if buffer.len() == TRANSMIT {
+                return;
+            }
+        }
+    }
+
+    /// The socket took `count` bytes.
+    pub(super) fn sent(&mut self, conn: ConnId, count: usize) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let count = count.min(socket.send.bytes);
+        socket.send.bytes -= count;
+        socket.send.offset += count;
+        while let Some(first) =
+            self.chunks.front(&socket.send.list).map(Chunk::len).filter(|len| *len <= socket.send.offset)
+        {
+            socket.send.offset -= first;
+            self.chunks.pop_front(&mut socket.send.list);
+        }
+        if socket.send.is_empty() {
+            socket.stall_due = Timestamp::NEVER;
+            self.flushed(conn);
+        } else if count > 0 || socket.stall_due == Timestamp::NEVER {
+            socket.stall_due = self.now + self.config.send_timeout;
+            self.arm(conn);
+        }
+        if count > 0
+            && let Some(session) = self.session_of(conn)
+        {
+            // Calls that waited for room in the send queue.
+            self.start_messages(session);
+        }
+        self.consider_resume(conn);
+    }
+
+    /// Everything is on its way: what was to follow.
+    fn flushed(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        match &mut socket.wire {
+            Wire::Finishing if socket.eof => self.close_socket(conn),
+            Wire::Finishing => {
+                socket.wire = Wire::Lingering;
+                socket.deadline = self.now + LINGER;
+                self.arm(conn);
+                self.act(Action::Shutdown(conn));
+            }
+            Wire::Http(http) if matches!(http.state, HttpState::Responding) => {
+                if http.keep_alive && !socket.eof {
+                    self.next_request(conn);
+                } else {
+                    self.finish(conn);
+                }
+            }
+            Wire::Http(_)
+            | Wire::Handshake(_)
+            | Wire::WebSocket
+            | Wire::CloseSent
+            | Wire::CloseReceived(_)
+            | Wire::Lingering => {}
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, conn: ConnId, chunk: Chunk) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.send.bytes += chunk.len();
+        self.chunks.push_back(&mut socket.send.list, chunk);
+        if !matches!(socket.wire, Wire::Handshake(_)) {
+            self.act(Action::Transmit(conn));
+        }
+    }
+
+    /// Puts the 101 before the pushes that wait for it.
+    pub(super) fn enqueue_first(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let chunk = Chunk::plain(bytes.into());
+        socket.send.bytes += chunk.len();
+        self.chunks.push_front(&mut socket.send.list, chunk);
+        self.act(Action::Transmit(conn));
+    }
+
+    pub(super) fn clear_send_queue(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        self.chunks.clear(&mut socket.send.list);
+        socket.send.bytes = 0;
+        socket.send.offset = 0;
+    }
+
+    fn enqueue_frame(&mut self, conn: ConnId, opcode: OpCode, payload: Bytes) {
+        let (head, head_len) = frame_head(opcode, payload.len());
+        self.enqueue(conn, Chunk { head, head_len, payload });
+    }
+
+    pub(super) fn enqueue_message(&mut self, conn: ConnId, text: bool, payload: Bytes) {
+        self.counters.messages_sent[usize::from(!text)] += 1;
+        self.counters.message_bytes_sent += payload.len() as u64;
+        let data = if text { Data::Text } else { Data::Binary };
+        self.enqueue_frame(conn, OpCode::Data(data), payload);
+    }
+
+    pub(super) fn enqueue_control(&mut self, conn: ConnId, control: Control, payload: Bytes) {
+        self.enqueue_frame(conn, OpCode::Control(control), payload);
+    }
+
+    /// Queues our close frame and waits for the client's.
+    pub(super) fn send_close(&mut self, conn: ConnId, code: u16, reason: &str) {
+        self.enqueue_control(conn, Control::Close, close_payload(code, reason));
+        self.set_wire(conn, Wire::CloseSent, self.config.close_timeout);
+    }
+
+    /// Queues our close frame as the last thing on the socket.
+    pub(super) fn send_last_close(&mut self, conn: ConnId, code: u16, reason: &str) {
+        self.enqueue_control(conn, Control::Close, close_payload(code, reason));
+        self.finish(conn);
+    }
+
+    /// Lets the send queue go out, then ends the socket in order.
+    pub(super) fn finish(&mut self, conn: ConnId) {
+        self.set_wire(conn, Wire::Finishing, self.config.close_timeout);
+        if self.sockets.get(conn).is_some_and(|socket| socket.send.is_empty()) {
+            self.flushed(conn);
+        }
+    }
+
+    /// Moves a socket on, with a deadline for what follows.
+    pub(super) fn set_wire(&mut self, conn: ConnId, wire: Wire, limit: Duration) {
+        let deadline = self.now + limit;
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        self.http_sockets -= usize::from(matches!(socket.wire, Wire::Http(_)));
+        socket.wire = wire;
+        socket.deadline = deadline;
+        socket.pong_due = Timestamp::NEVER;
+        let unpaused = std::mem::take(&mut socket.paused);
+        socket.decoder.clear_stash();
+        self.arm(conn);
+        if unpaused {
+            self.act(Action::Resume(conn));
+        }
+    }
+
+    /// Answers the HTTP request under way.
+    pub(super) fn respond(&mut self, conn: ConnId, status: StatusCode, headers: &[(&str, &[u8])], body: &[u8]) {
+        let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) else { return };
+        let mut bytes = Vec::with_capacity(160 + body.len());
+        write_response(&mut bytes, status, headers, body, http.keep_alive, http.head_only);
+        http.state = HttpState::Responding;
+        self.set_deadline(conn, Timestamp::NEVER);
+        self.enqueue(conn, Chunk::plain(bytes.into()));
+    }
+
+    pub(super) fn set_deadline(&mut self, conn: ConnId, deadline: Timestamp) {
+        if let Some(socket) = self.sockets.get_mut(conn) {
+            socket.deadline = deadline;
+            self.arm(conn);
+        }
+    }
+
+    /// Closes a socket now.
+    pub(super) fn close_socket(&mut self, conn: ConnId) {
+        if self.drop_socket(conn).is_some() {
+            self.act(Action::Close(conn));
+        }
+    }
+
+    /// Forgets a socket; its session goes on without it.
+    pub(super) fn drop_socket(&mut self, conn: ConnId) -> Option<Socket> {
+        self.clear_send_queue(conn);
+        let socket = self.sockets.remove(conn)?;
+        self.http_sockets -= usize::from(matches!(socket.wire, Wire::Http(_)));
+        if let Some(session) = socket.session.and_then(|id| self.sessions.get_mut(id)) {
+            session.socket = None;
+        }
+        Some(socket)
+    }
+}

@@ -1,0 +1,146 @@
+//! Time passes: what is due, and when to look again.
+
+use bytes::Bytes;
+use http::StatusCode;
+use tungstenite::protocol::frame::coding::Control;
+
+use super::Gateway;
+use crate::call::CallFailure;
+use crate::http::Refusal;
+use crate::session::SessionId;
+use crate::socket::{HttpState, Socket, Wire};
+use crate::{ConnId, Timestamp};
+
+impl Gateway {
+    /// Does everything that is due.
+    pub(super) fn expire(&mut self) {
+        while let Some(call) = self.calls.expired(self.now) {
+            self.give_up_call(call, CallFailure::Timeout);
+        }
+        while let Some((at, conn)) = self.timers.due(self.now) {
+            if self.sockets.get(conn).is_some_and(|socket| socket.armed == at) {
+                self.socket_due(conn);
+            }
+        }
+        self.retries.wake(self.now);
+        self.start_repeats();
+        self.continue_drain();
+        let sockets = &self.sockets;
+        self.timers.sweep(sockets.len(), |at, conn| sockets.get(conn).is_some_and(|socket| socket.armed == at));
+    }
+
+    /// When a quiet client is to be pinged.
+    fn ping_due(&self, socket: &Socket) -> Timestamp {
+        match self.config.ping_interval {
+            Some(interval) if matches!(socket.wire, Wire::WebSocket) && socket.pong_due == Timestamp::NEVER => {
+                socket.last_seen + interval
+            }
+            _ => Timestamp::NEVER,
+        }
+    }
+
+    /// Sees to it that the socket is looked at when its next deadline comes.
+    pub(super) fn arm(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        let next = socket.deadline.min(socket.stall_due).min(socket.pong_due).min(self.ping_due(socket));
+        if next >= socket.armed {
+            return;
+        }
+        self.timers.push(next, conn);
+        if let Some(socket) = self.sockets.get_mut(conn) {
+            socket.armed = next;
+        }
+    }
+
+    fn socket_due(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.armed = Timestamp::NEVER;
+        if socket.stall_due <= self.now {
+            return self.drop_client(conn, "send timeout");
+        }
+        if socket.paused {
+            // It is we who do not read: no sign of life can be expected.
+            socket.last_seen = self.now;
+            socket.pong_due = Timestamp::NEVER;
+            if std::mem::take(&mut socket.challenged) {
+                self.challenge_answered(conn);
+            }
+        } else if socket.pong_due <= self.now {
+            return self.drop_client(conn, "ping timeout");
+        }
+        let Some(socket) = self.sockets.get(conn) else { return };
+        if socket.deadline <= self.now {
+            self.deadline_passed(conn);
+        } else if self.ping_due(socket) <= self.now {
+            self.ping(conn);
+        }
+        self.arm(conn);
+    }
+
+    fn ping(&mut self, conn: ConnId) {
+        let due = self.now + self.config.pong_timeout;
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if socket.send.is_empty() {
+            socket.pong_due = due;
+            self.enqueue_control(conn, Control::Ping, Bytes::new());
+            self.arm(conn);
+        } else {
+            // A ping would wait behind what the client has not read; the send timeout watches that.
+            socket.last_seen = self.now;
+        }
+    }
+
+    /// Asks an open client for a sign of life, because another connect wants its id.
+    pub(super) fn challenge(&mut self, first: SessionId) {
+        let Some(conn) = self.sessions.get(first).and_then(|session| session.socket) else { return };
+        let due = self.now + self.config.pong_timeout;
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if std::mem::replace(&mut socket.challenged, true) {
+            return;
+        }
+        socket.pong_due = socket.pong_due.min(due);
+        self.enqueue_control(conn, Control::Ping, Bytes::new());
+        self.arm(conn);
+    }
+
+    /// Gives a client up that shows no life.
+    fn drop_client(&mut self, conn: ConnId, how: &'static str) {
+        self.act(crate::Action::Close(conn));
+        self.socket_lost(conn, how);
+    }
+
+    fn deadline_passed(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.deadline = Timestamp::NEVER;
+        let session = socket.session;
+        match &socket.wire {
+            Wire::Http(_) => self.request_late(conn),
+            Wire::Handshake(_) => {
+                if let Some(session) = session {
+                    self.wait_over(session);
+                }
+            }
+            Wire::CloseReceived(_) => self.answer_close(conn),
+            Wire::WebSocket => {}
+            Wire::CloseSent | Wire::Finishing | Wire::Lingering => self.close_socket(conn),
+        }
+    }
+
+    /// A request that does not get on (contract, section 9).
+    fn request_late(&mut self, conn: ConnId) {
+        let limit = self.config.handshake_timeout;
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let Wire::Http(http) = &socket.wire else { return };
+        match http.state {
+            HttpState::Body(_) if socket.last_seen + limit > self.now => {
+                socket.deadline = socket.last_seen + limit;
+                self.arm(conn);
+            }
+            HttpState::Head if http.reused => self.close_socket(conn),
+            HttpState::Head | HttpState::Body(_) => {
+                self.refuse_request(conn, Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request took too long"));
+            }
+            HttpState::Routed | HttpState::Scraping(_) | HttpState::Responding => {}
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Contract, section 8: the orderly end.
+
+use std::time::Duration;
+use ws2http_core::{Event, SocketEnd};
+
+use crate::client::{Frame, close, text};
+use crate::pair::{Pair, pair};
+
+fn closed(pair: &mut Pair, socks: &[usize]) -> usize {
+    socks.iter().filter(|sock| pair.sock(**sock).received.first() == Some(&0x88)).count()
+}
+
+#[test]
+fn clients_are_sent_away_over_the_drain() {
+    let mut pair = pair(|config| config.ping_interval = None);
+    let socks: Vec<usize> = (0..10).map(|number| pair.open(&format!("c{number}"))).collect();
+    pair.event(0, Event::Drain);
+    assert_eq!(closed(&mut pair, &socks), 0);
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(closed(&mut pair, &socks), 5);
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(closed(&mut pair, &socks), 10);
+    assert_eq!(pair.sock(socks[0]).frames(), [Frame::Close(1001, "shutting down".to_owned())]);
+    assert_eq!(pair.drained, 0);
+    while !pair.calls.is_empty() {
+        pair.answer(200, "");
+    }
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.drained, 1);
+}
+
+#[test]
+fn no_connects_while_draining_and_not_ready() {
+    let mut pair = pair(|_| {});
+    let ready = "GET /-/ready HTTP/1.1\r\nHost: g\r\n\r\n";
+    assert_eq!(pair.control(ready).status, 200);
+    let _open = pair.open("z");
+    pair.event(0, Event::Drain);
+    assert_eq!(pair.control(ready).status, 503);
+    assert_eq!(pair.control("GET /-/healthy HTTP/1.1\r\nHost: g\r\n\r\n").status, 200);
+    let sock = pair.handshake("a");
+    assert_eq!(pair.sock(sock).take_http().status, 503);
+    assert_eq!(pair.push("z", "still here").0, 200);
+}
+
+#[test]
+fn calls_under_way_finish_before_the_end() {
+    let mut pair = pair(|config| config.drain = Duration::ZERO);
+    let sock = pair.open("a");
+    pair.send(sock, text("1"));
+    pair.event(0, Event::Drain);
+    assert_eq!(pair.sock(sock).frames(), [Frame::Close(1001, "shutting down".to_owned())]);
+    pair.send(sock, close(1001, ""));
+    pair.end(sock, SocketEnd::Eof);
+    assert_eq!(pair.drained, 0);
+    pair.answer(200, "");
+    assert_eq!(pair.drained, 0);
+    pair.answer(200, "");
+    assert_eq!(pair.drained, 1);
+}
+
+#[test]
+fn a_connect_that_is_authorised_during_the_drain_is_refused_and_gets_its_delete() {
+    let mut pair = pair(|_| {});
+    let sock = pair.handshake("a");
+    pair.event(0, Event::Drain);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(sock).take_http().status, 503);
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    pair.answer(200, "");
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.drained, 1);
+}
+
+#[test]
+fn an_idle_gateway_is_drained_at_once_and_only_once() {
+    let mut pair = pair(|_| {});
+    pair.event(0, Event::Drain);
+    pair.event(0, Event::Drain);
+    pair.pass(Duration::from_secs(100));
+    assert_eq!(pair.drained, 1);
+}
+
+#[test]
+fn an_api_that_is_down_does_not_hold_the_end_up() {
+    let mut pair = pair(|config| config.drain = Duration::from_secs(1));
+    let sock = pair.open("a");
+    pair.event(0, Event::Drain);
+    pair.pass(Duration::from_secs(1));
+    pair.end(sock, SocketEnd::Eof);
+    for _ in 0..100 {
+        if pair.calls.is_empty() {
+            pair.pass(Duration::from_millis(100));
+        } else {
+            pair.answer(503, "");
+        }
+    }
+    assert_eq!(pair.drained, 1);
+    assert_eq!(pair.metric("ws2http_disconnects_lost_total"), 1);
+}
+
+#[test]
+fn an_api_that_hangs_does_not_hold_the_end_up_for_ever() {
+    let mut pair = pair(|config| config.calls_per_client = 1);
+    let sock = pair.open("a");
+    for _ in 0..10 {
+        pair.send(sock, text("hang"));
+    }
+    pair.event(0, Event::Drain);
+    pair.pass(Duration::from_secs(76));
+    assert_eq!(pair.drained, 1);
+    assert_eq!(pair.metric("ws2http_disconnects_lost_total"), 1);
+}

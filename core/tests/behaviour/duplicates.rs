@@ -1,0 +1,193 @@
+//! Contract, section 7 and the end of 6: one id, one connection.
+
+use std::time::Duration;
+use ws2http_core::{OnDuplicate, SocketEnd};
+
+use crate::client::{Frame, close, frame, text};
+use crate::pair::{Pair, pair};
+
+fn with(policy: OnDuplicate) -> Pair {
+    pair(|config| {
+        config.on_duplicate = policy;
+        config.ping_interval = None;
+    })
+}
+
+#[test]
+fn challenge_refuses_the_new_one_when_the_old_one_answers() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    assert_eq!(pair.sock(old).frames(), [Frame::Ping]);
+    assert!(pair.sock(new).received.is_empty());
+    pair.send(old, frame(0x8a, ""));
+    assert_eq!(pair.sock(new).take_http().status, 409);
+    assert_eq!(pair.log, ["GET /base/a"]);
+    pair.pass(Duration::from_secs(60));
+    assert!(!pair.sock(old).closed);
+}
+
+#[test]
+fn challenge_drops_the_old_one_when_it_is_dead() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.pass(Duration::from_secs(10));
+    assert!(pair.sock(old).closed);
+    assert_eq!((pair.asked(), pair.calls[0].body()), (vec!["DELETE /base/a".to_owned()], "ping timeout".to_owned()));
+    pair.answer(200, "");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(new).take_http().status, 101);
+    assert_eq!(pair.push("a", "hi").0, 200);
+    assert_eq!(pair.sock(new).frames(), [Frame::Text("hi".to_owned())]);
+}
+
+#[test]
+fn reject_refuses_at_once() {
+    let mut pair = with(OnDuplicate::Reject);
+    let _old = pair.open("a");
+    let new = pair.handshake("a");
+    assert_eq!(pair.sock(new).take_http().status, 409);
+}
+
+#[test]
+fn reject_also_refuses_the_one_that_waited_for_the_first_to_be_let_in() {
+    let mut pair = with(OnDuplicate::Reject);
+    let old = pair.handshake("a");
+    let new = pair.handshake("a");
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(old).take_http().status, 101);
+    assert_eq!(pair.sock(new).take_http().status, 409);
+}
+
+#[test]
+fn replace_authorises_then_closes_the_old_then_opens_the_new() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    // Until the API says ok, the old one is the client.
+    assert_eq!(pair.push("a", "still you").0, 200);
+    pair.answer(200, "ok");
+    assert_eq!(
+        pair.sock(old).frames(),
+        [Frame::Text("still you".to_owned()), Frame::Close(1008, "replaced".to_owned())]
+    );
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    assert_eq!(pair.calls[0].body(), "replaced");
+    assert!(pair.sock(new).received.is_empty());
+    assert_eq!(pair.push("a", "new you").0, 202);
+    pair.answer(200, "");
+    assert_eq!(pair.sock(new).take_http().status, 101);
+    assert_eq!(pair.sock(new).frames(), [Frame::Text("new you".to_owned())]);
+}
+
+#[test]
+fn replace_leaves_the_old_one_alone_when_the_api_refuses() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.answer(403, "no");
+    assert_eq!(pair.sock(new).take_http().status, 403);
+    assert_eq!(pair.push("a", "hi").0, 200);
+    assert_eq!(pair.sock(old).frames(), [Frame::Text("hi".to_owned())]);
+}
+
+#[test]
+fn a_replacement_that_leaves_too_early_gets_its_delete_after_the_old_ones() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    pair.send(old, text("under way"));
+    let new = pair.handshake("a");
+    pair.calls.swap(0, 1);
+    pair.end(new, SocketEnd::Eof);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(old).frames(), [Frame::Close(1008, "replaced".to_owned())]);
+    let mut ids = Vec::new();
+    for expected in ["POST /base/a", "DELETE /base/a", "DELETE /base/a"] {
+        assert_eq!(pair.asked(), [expected]);
+        ids.push(pair.calls[0].header("x-connection-id").to_owned());
+        pair.answer(200, "");
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+    pair.assert_empty();
+}
+
+#[test]
+fn a_reconnect_waits_for_the_delete_of_the_connection_before_it() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    pair.send(old, close(1000, ""));
+    let new = pair.handshake("a");
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    pair.answer(200, "");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(new).take_http().status, 101);
+}
+
+#[test]
+fn a_reconnect_waits_no_longer_than_the_handshake_timeout() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    pair.end(old, SocketEnd::Eof);
+    pair.pass(Duration::from_secs(3));
+    let new = pair.handshake("a");
+    pair.pass(Duration::from_secs(9));
+    assert!(pair.sock(new).received.is_empty());
+    pair.pass(Duration::from_secs(1));
+    let answer = pair.sock(new).take_http();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    pair.answer(200, "");
+    pair.assert_empty();
+}
+
+#[test]
+fn an_authorised_replacement_that_waits_too_long_gets_its_delete() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(old).frames().len(), 1);
+    pair.pass(Duration::from_secs(10));
+    assert_eq!(pair.sock(new).take_http().status, 503);
+    pair.answer(200, "");
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    assert_eq!(pair.calls[0].body(), "handshake timeout");
+    pair.answer(200, "");
+    pair.assert_empty();
+}
+
+#[test]
+fn only_so_many_connects_wait_for_one_id() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    pair.end(old, SocketEnd::Eof);
+    let waiting: Vec<usize> = (0..5).map(|_| pair.handshake("a")).collect();
+    assert_eq!(pair.sock(waiting[4]).take_http().status, 503);
+    // The one in front leaves: the next one takes its place.
+    pair.end(waiting[0], SocketEnd::Reset);
+    pair.answer(200, "");
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(waiting[1]).take_http().status, 101);
+    // The others wait for it to show that it lives.
+    assert_eq!(pair.sock(waiting[1]).frames(), [Frame::Ping]);
+    pair.send(waiting[1], text("I do"));
+    assert_eq!(pair.sock(waiting[2]).take_http().status, 409);
+    assert_eq!(pair.sock(waiting[3]).take_http().status, 409);
+}
+
+#[test]
+fn each_connection_has_an_id_of_its_own() {
+    let mut pair = with(OnDuplicate::Reject);
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let sock = pair.open("a");
+        pair.end(sock, SocketEnd::Eof);
+        ids.insert(pair.calls[0].header("x-connection-id").to_owned());
+        pair.answer(200, "");
+    }
+    assert_eq!(ids.len(), 3);
+}

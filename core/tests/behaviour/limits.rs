@@ -1,0 +1,152 @@
+//! Every limit is hit by a test.
+
+use std::time::Duration;
+
+use crate::client::{Frame, frame, text};
+use crate::pair::pair;
+
+#[test]
+fn one_connection_too_many_is_503_and_a_free_place_is_given_again() {
+    let mut pair = pair(|config| config.max_connections = 2);
+    let (a, _b) = (pair.open("a"), pair.handshake("b"));
+    let c = pair.handshake("c");
+    let answer = pair.sock(c).take_http();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    pair.answer(200, "ok");
+    pair.end(a, ws2http_core::SocketEnd::Eof);
+    pair.answer(200, "");
+    let d = pair.open("d");
+    assert!(!pair.sock(d).closed);
+}
+
+#[test]
+fn calls_over_max_api_connections_wait() {
+    let mut pair = pair(|config| config.max_api_connections = 2);
+    for id in ["a", "b", "c"] {
+        pair.handshake(id);
+    }
+    assert_eq!(pair.asked(), ["GET /base/a", "GET /base/b"]);
+    assert_eq!(pair.metric("ws2http_api_calls_waiting"), 1);
+    pair.answer(200, "ok");
+    assert_eq!(pair.asked(), ["GET /base/b", "GET /base/c"]);
+}
+
+#[test]
+fn a_connect_that_waits_too_long_for_a_free_call_is_504() {
+    let mut pair = pair(|config| {
+        config.max_api_connections = 1;
+        config.ping_interval = None;
+    });
+    let sock = pair.open("a");
+    pair.send(sock, text("slow"));
+    pair.pass(Duration::from_secs(1));
+    let new = pair.handshake("b");
+    pair.pass(Duration::from_secs(59));
+    // The slow call has timed out; the connect got its turn and has a second left of its own time.
+    assert_eq!(pair.asked(), ["GET /base/b"]);
+    pair.pass(Duration::from_secs(1));
+    assert_eq!(pair.sock(new).take_http().status, 504);
+}
+
+#[test]
+fn a_full_receive_queue_stops_reading_and_nothing_is_lost() {
+    let mut pair = pair(|config| config.receive_queue_messages = 4);
+    let sock = pair.open("a");
+    for number in 0..20 {
+        pair.send(sock, text(&number.to_string()));
+    }
+    // One under way, four waiting, the next one read and kept back; the rest is in the socket.
+    assert_eq!(pair.metric("ws2http_api_calls_waiting"), 4);
+    assert!(!pair.sock(sock).unread.is_empty());
+    for number in 0..20 {
+        assert_eq!(pair.calls[0].body(), number.to_string());
+        pair.answer(200, "");
+    }
+    assert!(pair.sock(sock).unread.is_empty());
+}
+
+#[test]
+fn many_messages_in_one_read_wait_within_the_limit() {
+    let mut pair = pair(|config| config.receive_queue_messages = 4);
+    let sock = pair.open("a");
+    let all: Vec<u8> = (0..100).flat_map(|number| text(&number.to_string())).collect();
+    pair.send(sock, all);
+    for number in 0..100 {
+        assert!(pair.metric("ws2http_api_calls_waiting") <= 4);
+        assert_eq!(pair.calls[0].body(), number.to_string());
+        pair.answer(200, "");
+    }
+}
+
+#[test]
+fn the_receive_queue_is_bounded_in_bytes() {
+    let mut pair = pair(|config| config.receive_queue_bytes = 1000);
+    let sock = pair.open("a");
+    for _ in 0..10 {
+        pair.send(sock, text(&"x".repeat(600)));
+    }
+    assert_eq!(pair.metric("ws2http_api_calls_waiting"), 2);
+}
+
+#[test]
+fn a_full_send_queue_refuses_pushes_and_keeps_what_it_has() {
+    let mut pair = pair(|config| config.send_queue = 100);
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    assert_eq!(pair.push("a", &"x".repeat(60)).0, 200);
+    let answer = pair.control(&format!("POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: 60\r\n\r\n{}", "y".repeat(60)));
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(pair.push("a", "z").0, 200);
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).frames(), [Frame::Text("x".repeat(60)), Frame::Text("z".to_owned())]);
+    assert_eq!(pair.push("a", &"y".repeat(60)).0, 200);
+}
+
+#[test]
+fn pushes_that_wait_for_the_101_are_bounded_too() {
+    let mut pair = pair(|config| config.send_queue = 100);
+    let _sock = pair.handshake("a");
+    assert_eq!(pair.push("a", &"x".repeat(90)).0, 202);
+    assert_eq!(pair.push("a", &"x".repeat(90)).0, 503);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_gets_no_more_calls() {
+    let mut pair = pair(|config| config.send_queue = 100);
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    for _ in 0..10 {
+        pair.send(sock, text("again"));
+    }
+    pair.answer(200, "x".repeat(200));
+    assert!(pair.calls.is_empty());
+    pair.unblock(sock);
+    assert_eq!(pair.calls.len(), 1);
+}
+
+#[test]
+fn pongs_to_a_client_that_does_not_read_are_bounded() {
+    let mut pair = pair(|config| config.send_queue = 1000);
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    for _ in 0..1000 {
+        pair.send(sock, frame(0x89, [0; 100]));
+    }
+    assert!(pair.sock(sock).unread.len() > 50_000);
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).frames().len(), 1000);
+}
+
+#[test]
+fn a_message_may_be_exactly_max_message_long() {
+    let mut pair = pair(|config| config.max_message = 100);
+    let sock = pair.open("a");
+    pair.send(sock, text(&"x".repeat(100)));
+    pair.answer(200, "y".repeat(100));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Text("y".repeat(100))]);
+    pair.send(sock, text("x"));
+    pair.answer(200, "y".repeat(101));
+    assert_eq!(pair.sock(sock).frames(), []);
+    assert_eq!(pair.push("a", &"x".repeat(100)).0, 200);
+    assert_eq!(pair.push("a", &"x".repeat(101)).0, 413);
+}

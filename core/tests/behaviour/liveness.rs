@@ -1,0 +1,103 @@
+//! Contract, sections 5 and 8: signs of life, stalled readers.
+
+use std::time::Duration;
+
+use crate::client::{Frame, frame, text};
+use crate::pair::pair;
+
+#[test]
+fn a_quiet_client_is_pinged_and_dropped_when_it_does_not_answer() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(29));
+    assert_eq!(pair.sock(sock).frames(), []);
+    pair.pass(Duration::from_secs(1));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Ping]);
+    pair.pass(Duration::from_secs(9));
+    assert!(!pair.sock(sock).closed);
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.sock(sock).closed);
+    assert_eq!(pair.calls[0].body(), "ping timeout");
+}
+
+#[test]
+fn any_traffic_is_a_sign_of_life() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(20));
+    pair.send(sock, frame(0x89, ""));
+    pair.pass(Duration::from_secs(29));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Pong(vec![])]);
+    pair.pass(Duration::from_secs(1));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Ping]);
+    pair.send(sock, text("not a pong"));
+    pair.pass(Duration::from_secs(20));
+    assert!(!pair.sock(sock).closed);
+}
+
+#[test]
+fn pings_can_be_off() {
+    let mut pair = pair(|config| config.ping_interval = None);
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(100_000));
+    assert_eq!(pair.sock(sock).frames(), []);
+    assert!(pair.shards[0].poll_timeout().is_none());
+}
+
+#[test]
+fn a_client_whose_queue_makes_no_progress_is_dropped() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    assert_eq!(pair.push("a", "x").0, 200);
+    pair.pass(Duration::from_secs(29));
+    assert!(!pair.sock(sock).closed);
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.sock(sock).closed);
+    assert_eq!((pair.calls[0].header("x-close-code"), pair.calls[0].body()), ("1006", "send timeout".to_owned()));
+}
+
+#[test]
+fn a_slow_client_that_makes_progress_stays() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    for _ in 0..10 {
+        pair.sock(sock).blocked = true;
+        assert_eq!(pair.push("a", "x").0, 200);
+        pair.pass(Duration::from_secs(25));
+        pair.unblock(sock);
+    }
+    pair.pass(Duration::from_secs(5));
+    assert!(!pair.sock(sock).closed);
+}
+
+#[test]
+fn a_client_that_we_do_not_read_is_not_taken_for_dead() {
+    let mut pair = pair(|config| {
+        config.receive_queue_messages = 1;
+        config.api_timeout = Duration::from_secs(1000);
+    });
+    let sock = pair.open("a");
+    for _ in 0..10 {
+        pair.send(sock, text("x"));
+    }
+    pair.pass(Duration::from_secs(500));
+    assert!(!pair.sock(sock).closed);
+}
+
+#[test]
+fn an_idle_gateway_wants_to_be_woken_only_for_pings() {
+    let mut pair = pair(|_| {});
+    for number in 0..100 {
+        pair.open(&format!("c{number}"));
+    }
+    // Three rounds of pings, no pongs needed: each shard wakes once per client and round at most.
+    let mut wakes = 0;
+    let end = pair.now + Duration::from_secs(30);
+    while let Some((at, _)) = pair.shards[0].poll_timeout().filter(|(at, _)| *at <= end) {
+        pair.now = pair.now.max(at);
+        pair.event(0, ws2http_core::Event::Timeout);
+        wakes += 1;
+    }
+    assert!(wakes <= 200, "{wakes}");
+}
