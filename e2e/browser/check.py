@@ -191,11 +191,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("gateway", help="the gateway binary")
     parser.add_argument("--out", type=pathlib.Path, help="where screenshots go (default: a new temporary directory)")
-    parser.add_argument("flags", nargs="*", help="more flags for the gateway, after --")
-    arguments = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, flags = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1:]
     out = arguments.out or pathlib.Path(tempfile.mkdtemp(prefix="ws2http-browser-"))
     out.mkdir(parents=True, exist_ok=True)
-    with Gateway(arguments.gateway, *arguments.flags) as gateway, Browser() as browser:
+    with Gateway(arguments.gateway, *flags) as gateway, Browser() as browser:
         try:
             check(browser, gateway.page, out)
             gateway.stop()
