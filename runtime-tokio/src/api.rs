@@ -1,0 +1,153 @@
+//! Connections to the API server: its addresses, and TLS.
+
+use std::io;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use ws2http_core::ApiAddress;
+
+use crate::net::Net;
+use crate::stream::ApiStream;
+
+/// How long one address may take to answer before the next one is tried; also for TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long the addresses of the API are not asked for again.
+const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
+
+/// For how long a failure to find them is told again.
+const FAILURE_LIVES: Duration = Duration::from_secs(1);
+
+/// The API server as one worker sees it.
+pub(crate) struct Api<N> {
+    host: String,
+    port: u16,
+    tls: Option<Tls>,
+    /// Locked while it is being filled, so that a burst of lanes asks the resolver once.
+    addresses: Mutex<Option<Resolved>>,
+    net: PhantomData<fn() -> N>,
+}
+
+struct Resolved {
+    at: Instant,
+    result: Result<Rc<[SocketAddr]>, String>,
+}
+
+impl Resolved {
+    fn is_current(&self) -> bool {
+        let lives = if self.result.is_ok() { ADDRESSES_LIVE } else { FAILURE_LIVES };
+        self.at.elapsed() < lives
+    }
+}
+
+impl<N: Net> Api<N> {
+    pub(crate) fn new(address: &ApiAddress, tls: Option<Tls>) -> Self {
+        Api {
+            host: address.host().to_owned(),
+            port: address.port(),
+            tls,
+            addresses: Mutex::new(None),
+            net: PhantomData,
+        }
+    }
+
+    /// Opens a connection; an error says what was tried.
+    pub(crate) async fn connect(&self) -> Result<ApiStream<N::Stream>, String> {
+        let stream = self.connect_any().await?;
+        let Some(tls) = &self.tls else {
+            return Ok(ApiStream::plain(stream));
+        };
+        let handshake = tls.connector.connect(tls.name.clone(), stream);
+        match timeout(CONNECT_TIMEOUT, handshake).await {
+            Ok(Ok(stream)) => Ok(ApiStream::tls(stream)),
+            Ok(Err(error)) => Err(format!("TLS with {}: {error}", self.host)),
+            Err(_) => Err(format!("TLS with {}: no answer in {CONNECT_TIMEOUT:?}", self.host)),
+        }
+    }
+
+    /// Tries one address after the other.
+    async fn connect_any(&self) -> Result<N::Stream, String> {
+        let addresses = self.addresses().await?;
+        let mut failures = Vec::new();
+        for (tried, &address) in addresses.iter().enumerate() {
+            match timeout(CONNECT_TIMEOUT, N::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    if tried > 0 {
+                        self.prefer(address).await;
+                    }
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => failures.push(format!("{address}: {error}")),
+                Err(_) => failures.push(format!("{address}: no answer in {CONNECT_TIMEOUT:?}")),
+            }
+        }
+        Err(failures.join("; "))
+    }
+
+    async fn addresses(&self) -> Result<Rc<[SocketAddr]>, String> {
+        let mut cache = self.addresses.lock().await;
+        if let Some(resolved) = cache.as_ref().filter(|resolved| resolved.is_current()) {
+            return resolved.result.clone();
+        }
+        let result = match N::resolve(&self.host, self.port).await {
+            Ok(addresses) if addresses.is_empty() => Err(format!("{} has no address", self.host)),
+            Ok(addresses) => Ok(addresses.into()),
+            Err(error) => Err(format!("cannot resolve {}: {error}", self.host)),
+        };
+        *cache = Some(Resolved { at: Instant::now(), result: result.clone() });
+        result
+    }
+
+    /// Has later connections try first what worked, not what is down.
+    async fn prefer(&self, address: SocketAddr) {
+        if let Some(Resolved { result: Ok(addresses), .. }) = &mut *self.addresses.lock().await {
+            let others = addresses.iter().copied().filter(|other| *other != address);
+            *addresses = std::iter::once(address).chain(others).collect();
+        }
+    }
+}
+
+/// How the API is reached by `https`: certificates of the system, and the name to check.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// What is needed for this API; `None` for plain `http`.
+    pub(crate) fn for_api(api: &ApiAddress) -> io::Result<Option<Tls>> {
+        if !api.is_https() {
+            return Ok(None);
+        }
+        let name = ServerName::try_from(api.host().to_owned())
+            .map_err(|error| io::Error::other(format!("--api: {} is no name for TLS: {error}", api.host())))?;
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (added, _unusable) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+            return Err(io::Error::other(format!(
+                "--api with https needs the system's CA certificates (package ca-certificates, or \
+                 SSL_CERT_FILE), but none were found {}",
+                errors.join("; ")
+            )));
+        }
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name }))
+    }
+}

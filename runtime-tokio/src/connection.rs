@@ -1,0 +1,151 @@
+//! A connection's task: reads its socket into the worker's buffer, writes what the gateway has for it.
+//!
+//! The socket itself stands in the worker's table, so that an action that another task brings
+//! about (an answer of the API, a push) is written at once. The task is what the socket's reactor
+//! wakes, and does not own more than its name.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ws2http_core::{ConnId, Event, SocketEnd};
+
+use crate::net::Net;
+use crate::shard::{Shard, SharedShard};
+
+/// How often one task reads, or writes, before the others have their turn.
+const ROUNDS: usize = 16;
+
+/// The task of one connection.
+pub(crate) struct ConnectionTask<N: Net> {
+    pub(crate) shard: SharedShard<N>,
+    pub(crate) id: ConnId,
+}
+
+/// A quarter of a million of these are held at once.
+const _: () = assert!(size_of::<ConnectionTask<crate::Tcp>>() <= 16);
+
+impl<N: Net> Future for ConnectionTask<N> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.shard.borrow_mut().poll_connection(self.id, cx)
+    }
+}
+
+impl<N: Net> Shard<N> {
+    fn poll_connection(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<()> {
+        self.read_clock();
+        let Some(socket) = self.sockets.get(id) else {
+            return Poll::Ready(());
+        };
+        match &mut socket.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        if socket.unsent {
+            self.write(id);
+            self.run_actions();
+        }
+        self.half_close(id);
+        self.run_actions();
+        for _ in 0..ROUNDS {
+            let Some(socket) = self.sockets.get(id) else {
+                return Poll::Ready(());
+            };
+            if !self.gateway.wants_read(id) {
+                return Poll::Pending;
+            }
+            let mut input = ReadBuf::new(&mut self.input);
+            let end = match Pin::new(&mut socket.stream).poll_read(cx, &mut input) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if input.filled().is_empty() => SocketEnd::Eof,
+                Poll::Ready(Ok(())) => {
+                    let event = Event::Received(id, input.filled_mut());
+                    self.gateway.handle(self.now, event, &mut self.out);
+                    self.run_actions();
+                    continue;
+                }
+                Poll::Ready(Err(error)) => end_of(&error),
+            };
+            self.end(id, end);
+            self.run_actions();
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends what the gateway has for a connection, as far as the socket takes it.
+    pub(crate) fn write(&mut self, id: ConnId) {
+        for _ in 0..ROUNDS {
+            let Some(socket) = self.sockets.get(id) else {
+                return;
+            };
+            // Without a task that could be woken, the first run of the task does it.
+            let Some(waker) = &socket.waker else {
+                return;
+            };
+            self.gateway.transmit(id, &mut self.output);
+            if self.output.is_empty() {
+                socket.unsent = false;
+                return;
+            }
+            let stream = Pin::new(&mut socket.stream);
+            match stream.poll_write(&mut Context::from_waker(waker), &self.output) {
+                Poll::Ready(Ok(0)) => return self.end(id, SocketEnd::Failed),
+                Poll::Ready(Ok(sent)) => {
+                    socket.full = false;
+                    self.handle(Event::Sent(id, sent));
+                }
+                Poll::Ready(Err(error)) => return self.end(id, end_of(&error)),
+                Poll::Pending => {
+                    socket.unsent = true;
+                    if !socket.full {
+                        socket.full = true;
+                        self.handle(Event::Sent(id, 0));
+                    }
+                    return;
+                }
+            }
+        }
+        if let Some(socket) = self.sockets.get(id) {
+            socket.unsent = true;
+            socket.wake();
+        }
+    }
+
+    /// Sends FIN, if that has been asked for.
+    pub(crate) fn half_close(&mut self, id: ConnId) {
+        let Some(socket) = self.sockets.get(id).filter(|socket| socket.half_close) else {
+            return;
+        };
+        let Some(waker) = &socket.waker else {
+            return;
+        };
+        match Pin::new(&mut socket.stream).poll_shutdown(&mut Context::from_waker(waker)) {
+            Poll::Ready(Ok(())) => socket.half_close = false,
+            Poll::Ready(Err(error)) => self.end(id, end_of(&error)),
+            Poll::Pending => {}
+        }
+    }
+
+    /// Tells the gateway of a socket's end. Who only sends no more may still read.
+    fn end(&mut self, id: ConnId, how: SocketEnd) {
+        match how {
+            SocketEnd::Eof => {}
+            SocketEnd::Reset | SocketEnd::Failed => drop(self.sockets.remove(id)),
+        }
+        self.handle(Event::SocketEnded(id, how));
+    }
+}
+
+fn end_of(error: &io::Error) -> SocketEnd {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            SocketEnd::Reset
+        }
+        _ => SocketEnd::Failed,
+    }
+}

@@ -1,0 +1,171 @@
+//! One exchange of a request and an answer with the API, by hyper.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use ws2http_core::CallError;
+
+use crate::stream::ApiStream;
+
+/// Bounds hyper's buffers, and with it the head of an answer.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// A connection to the API, and hyper's state machine on it. Both are driven by the lane's task,
+/// so that a call costs no second task and no wake between the two.
+pub(crate) struct Link<S: AsyncRead + AsyncWrite + Unpin> {
+    sender: http1::SendRequest<Full<Bytes>>,
+    connection: http1::Connection<TokioIo<ApiStream<S>>, Full<Bytes>>,
+    /// The connection has ended and must not be polled again.
+    ended: bool,
+    /// A byte of the current request may have left.
+    wrote: Rc<Cell<bool>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
+    pub(crate) async fn open(stream: ApiStream<S>) -> Result<Self, String> {
+        let wrote = stream.wrote();
+        let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.map_err(|error| describe(&error))?;
+        Ok(Link { sender, connection, ended: false, wrote })
+    }
+
+    /// Moves bytes. Ready when the connection has ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.ended {
+            // An error is told to whoever waits for the answer.
+            self.ended = Pin::new(&mut self.connection).poll(cx).is_ready();
+        }
+        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The last answer is complete and the connection stays open.
+    pub(crate) fn is_reusable(&self) -> bool {
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Sends a request and collects its answer, of at most `limit` bytes.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, CallError> {
+        self.wrote.set(false);
+        let request = origin_form(request);
+        let mut answer = pin!(self.sender.send_request(request.map(Full::new)));
+        let answer = poll_fn(|cx| {
+            let _ended = self.poll(cx);
+            answer.as_mut().poll(cx)
+        });
+        let answer = answer.await;
+        let (head, body) = answer.map_err(|error| self.failure(&error))?.into_parts();
+        let body = self.collect(body, limit).await?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for it, and what follows is not HTTP.
+            return Err(CallError::Malformed("101 Switching Protocols".to_owned()));
+        }
+        Ok(Response::from_parts(head, body))
+    }
+
+    async fn collect(&mut self, mut body: Incoming, limit: usize) -> Result<Bytes, CallError> {
+        let mut collected = Collected::default();
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(CallError::TooLarge);
+        }
+        poll_fn(|cx| {
+            loop {
+                let frame = match Pin::new(&mut body).poll_frame(cx) {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => {
+                        let _ended = self.poll(cx);
+                        std::task::ready!(Pin::new(&mut body).poll_frame(cx))
+                    }
+                };
+                match frame {
+                    None => break,
+                    Some(Err(error)) => return Poll::Ready(Err(self.failure(&error))),
+                    Some(Ok(frame)) => {
+                        // Trailers say nothing to a client.
+                        let Ok(data) = frame.into_data() else { continue };
+                        if collected.len() + data.len() > limit {
+                            return Poll::Ready(Err(CallError::TooLarge));
+                        }
+                        collected.push(data, announced);
+                    }
+                }
+            }
+            // Lets hyper see that the answer is complete and make ready for the next request.
+            let _ended = self.poll(cx);
+            Poll::Ready(Ok(std::mem::take(&mut collected).into_bytes()))
+        })
+        .await
+    }
+
+    fn failure(&self, error: &hyper::Error) -> CallError {
+        if !self.wrote.get() {
+            CallError::Unsent
+        } else if error.is_parse() {
+            CallError::Malformed(describe(error))
+        } else {
+            CallError::Broken(describe(error))
+        }
+    }
+}
+
+/// A request as it goes to the server itself: with path and query only, `Host` says the rest.
+fn origin_form(mut request: Request<Bytes>) -> Request<Bytes> {
+    let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    request
+}
+
+/// A body in parts. A single part, the usual case, is not copied.
+#[derive(Default)]
+struct Collected {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    fn push(&mut self, data: Bytes, announced: usize) {
+        if self.len() == 0 {
+            self.first = data;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.reserve(announced.max(self.first.len() + data.len()));
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&data);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
+}
+
+/// An error with what is behind it.
+fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
