@@ -25,4 +25,4 @@ macro_rules! files {
     };
 }
 
-files![connect, refusals, client_id, messages];
+files![connect, refusals, client_id, messages, push, slow_readers, close, duplicates, liveness];
