@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -115,20 +113,6 @@ impl<N: Net> Api<N> {
             let others = addresses.iter().copied().filter(|other| *other != address);
             *addresses = std::iter::once(address).chain(others).collect();
         }
-    }
-
-    /// Puts a request into the form that goes to a server itself: path and query, and a `Host`.
-    pub(crate) fn prepare(&self, mut request: Request<Bytes>) -> Request<Bytes> {
-        let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        if !request.headers().contains_key(header::HOST)
-            && let Some(authority) = &parts.authority
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
-        {
-            request.headers_mut().insert(header::HOST, host);
-        }
-        let path = parts.path_and_query.take();
-        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-        request
     }
 }
 

@@ -97,14 +97,14 @@ impl<N: Net> Shard<N> {
                 Poll::Ready(Ok(0)) => return self.end(id, SocketEnd::Failed),
                 Poll::Ready(Ok(sent)) => {
                     socket.full = false;
-                    self.gateway.handle(self.now, Event::Sent(id, sent), &mut self.out);
+                    self.handle(Event::Sent(id, sent));
                 }
                 Poll::Ready(Err(error)) => return self.end(id, end_of(&error)),
                 Poll::Pending => {
                     socket.unsent = true;
                     if !socket.full {
                         socket.full = true;
-                        self.gateway.handle(self.now, Event::Sent(id, 0), &mut self.out);
+                        self.handle(Event::Sent(id, 0));
                     }
                     return;
                 }
@@ -131,11 +131,13 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Tells the gateway that a socket has ended. After a FIN it may still be written to.
-    pub(crate) fn end(&mut self, id: ConnId, how: SocketEnd) {
-        if how == SocketEnd::Eof || self.sockets.remove(id).is_some() {
-            self.gateway.handle(self.now, Event::SocketEnded(id, how), &mut self.out);
+    /// Tells the gateway of a socket's end. Who only sends no more may still read.
+    fn end(&mut self, id: ConnId, how: SocketEnd) {
+        match how {
+            SocketEnd::Eof => {}
+            SocketEnd::Reset | SocketEnd::Failed => drop(self.sockets.remove(id)),
         }
+        self.handle(Event::SocketEnded(id, how));
     }
 }
 

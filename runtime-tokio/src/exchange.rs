@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
@@ -61,6 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
         limit: usize,
     ) -> Result<Response<Bytes>, CallError> {
         self.wrote.set(false);
+        let request = origin_form(request);
         let mut answer = pin!(self.sender.send_request(request.map(Full::new)));
         let answer = poll_fn(|cx| {
             let _ended = self.poll(cx);
@@ -120,6 +121,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
             CallError::Broken(describe(error))
         }
     }
+}
+
+/// A request as it goes to the server itself: with path and query only, `Host` says the rest.
+fn origin_form(mut request: Request<Bytes>) -> Request<Bytes> {
+    let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    request
 }
 
 /// A body in parts. A single part, the usual case, is not copied.

@@ -71,7 +71,7 @@ async fn run<N: Net>(shard: SharedShard<N>, lane: LaneId, first: Order) {
     let mut used = false;
     loop {
         let result = match &mut link {
-            Ok(link) => link.exchange(api.prepare(request), limit).await,
+            Ok(link) => link.exchange(request, limit).await,
             Err(error) => Err(CallError::Connect(error.clone())),
         };
         let keep = match (&link, &result) {

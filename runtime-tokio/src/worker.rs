@@ -49,7 +49,6 @@ impl fmt::Debug for Hooks {
 /// One worker that does not run yet; it can be moved to its thread.
 pub struct Worker<N: Net> {
     shard: ShardId,
-    shards: u16,
     config: Arc<Config>,
     shared: Arc<Shared>,
     seed: [u8; 32],
@@ -87,7 +86,6 @@ pub fn workers<N: Net>(
     let (post, inboxes) = Post::new(shards);
     let workers = (0..shards).zip(inboxes).map(|(shard, inbox)| Worker {
         shard: ShardId(shard),
-        shards,
         config: Arc::clone(&config),
         shared: Arc::clone(&shared),
         seed,
@@ -130,14 +128,14 @@ impl<N: Net> Worker<N> {
     fn start(&self) -> SharedShard<N> {
         let config = Arc::clone(&self.config);
         let shared = Arc::clone(&self.shared);
+        let idle = shared.share(config.max_idle_api_connections, self.shard);
         let gateway = Gateway::new(config, self.shard, shared, self.seed, self.clock.now());
-        let idle = self.config.max_idle_api_connections / usize::from(self.shards);
         Shard::new(ShardParts {
             id: self.shard,
             config: Arc::clone(&self.config),
             gateway,
             clock: self.clock,
-            lanes: Lanes::new(idle.max(1)),
+            lanes: Lanes::new(idle),
             api: Api::new(&self.config.api, self.tls.clone()),
             post: self.post.clone(),
             hooks: self.hooks.clone(),

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::Gateway;
 use crate::control::{self, ControlRequest, Operation};
 use crate::event::{Action, Surface};
-use crate::http::{BodyReader, CONTINUE, Head, Refusal, parse_head};
+use crate::http::{BodyLength, BodyReader, CONTINUE, Head, Refusal, parse_head};
 use crate::metrics::Refused;
 use crate::socket::{Chunk, HttpState, Pending, Socket, Wire};
 use crate::ws::{HandshakeError, check_handshake, is_handshake};
@@ -91,10 +91,9 @@ impl Gateway {
     fn read_requests(&mut self, conn: ConnId) {
         while let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) {
             match &mut http.state {
-                HttpState::Head => match parse_head(&http.buffer, &mut http.scanned) {
+                HttpState::Head => match parse_head(&http.buffer, &mut http.scan) {
                     Ok(Some((used, head))) => {
                         http.buffer.advance(used);
-                        http.scanned = 0;
                         self.on_head(conn, head);
                     }
                     Ok(None) => return self.await_head(conn),
@@ -167,15 +166,24 @@ impl Gateway {
         let surface = http.peer.surface;
         let body = BodyReader::new(framing, self.config.max_message)?;
         let empty = body.is_complete();
+        let short = match framing {
+            BodyLength::None => true,
+            BodyLength::Length(length) => length <= READ_AHEAD as u64,
+            BodyLength::Chunked => false,
+        };
         match self.route(&head, surface) {
             Route::Connect(_) if !empty => Err(Refusal::new(StatusCode::BAD_REQUEST, "a handshake has no body")),
             Route::Connect(client) => {
                 self.on_handshake(conn, client, &head);
                 Ok(())
             }
+            // A short body is passed over, so that the connection stays usable; a long one is not waited for.
+            Route::Answer(status, text, reason) if short && !expects_continue => {
+                self.await_body(conn, body, Pending::Answer(status, text, reason), false);
+                Ok(())
+            }
             Route::Answer(status, text, reason) => {
-                let skipped = self.skip_body(conn, body)?;
-                self.answer_head(conn, status, &text, reason, skipped);
+                self.answer_head(conn, status, &text, reason, false);
                 Ok(())
             }
             Route::Serve(pending) => {
@@ -183,14 +191,6 @@ impl Gateway {
                 Ok(())
             }
         }
-    }
-
-    /// Passes over a body that nobody wants, if it is all here; a longer one is not waited for.
-    fn skip_body(&mut self, conn: ConnId, mut body: BodyReader) -> Result<bool, Refusal> {
-        let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) else { return Ok(false) };
-        let (used, complete) = body.feed(&http.buffer)?;
-        http.buffer.advance(used);
-        Ok(complete)
     }
 
     fn answer_head(&mut self, conn: ConnId, status: StatusCode, text: &str, reason: Option<Refused>, body_read: bool) {
@@ -233,6 +233,7 @@ impl Gateway {
         let (body, pending) = *body;
         self.set_deadline(conn, Timestamp::NEVER);
         match pending {
+            Pending::Answer(status, text, reason) => self.answer_head(conn, status, &text, reason, true),
             Pending::Metrics => self.scrape(conn),
             Pending::Healthy => self.respond(conn, StatusCode::OK, &[], b"ok"),
             Pending::Ready if self.drain.is_some() => {
