@@ -84,10 +84,7 @@ impl Memory {
     pub(crate) fn of(pid: u32) -> Result<Memory> {
         let status = process(pid)?.status()?;
         let kib = |field: Option<u64>, name| field.with_context(|| format!("no {name} in /proc/{pid}/status"));
-        Ok(Memory {
-            resident: 1024 * kib(status.vmrss, "VmRSS")?,
-            anonymous: 1024 * kib(status.rssanon, "RssAnon")?,
-        })
+        Ok(Memory { resident: 1024 * kib(status.vmrss, "VmRSS")?, anonymous: 1024 * kib(status.rssanon, "RssAnon")? })
     }
 }
 
