@@ -242,6 +242,9 @@ impl Gateway {
         match &session.stage {
             Stage::Waiting => self.authorise(first),
             Stage::Authorising { .. } => {}
+            Stage::Authorised(_) if self.drain.is_some() => {
+                self.deny_authorised(first, Denial::draining(), "shutting down");
+            }
             Stage::Authorised(_) => self.upgrade(first),
             Stage::Open => {
                 if let Some(second) = session.next {
@@ -249,6 +252,7 @@ impl Gateway {
                 }
             }
             Stage::Ending(_) => {
+                self.limit_waits(first);
                 self.start_disconnect(first);
             }
         }

@@ -1,5 +1,7 @@
 //! The orderly end of the process (contract, section 8).
 
+use std::time::Duration;
+
 use super::Gateway;
 use super::connect::Denial;
 use crate::Timestamp;
@@ -57,8 +59,10 @@ impl Gateway {
             return None;
         }
         if drain.closed < drain.total {
-            let share = (drain.closed + 1) as f64 / drain.total as f64;
-            return Some(drain.started + self.config.drain.mul_f64(share.min(1.0)));
+            // Rounded up: when it comes, `goal` has moved on.
+            let micros = (u128::from(drain.closed) + 1) * self.config.drain.as_micros();
+            let micros = u64::try_from(micros.div_ceil(u128::from(drain.total))).unwrap_or(u64::MAX);
+            return Some(drain.started + Duration::from_micros(micros));
         }
         let ends = [self.repeats_end(), self.drain_end()];
         ends.into_iter().flatten().find(|end| *end > self.now)
@@ -66,10 +70,12 @@ impl Gateway {
 
     pub(super) fn continue_drain(&mut self) {
         let Some(drain) = &self.drain else { return };
-        let passed = self.now.since(drain.started);
-        let all = passed >= self.config.drain;
-        let share = passed.as_secs_f64() / self.config.drain.as_secs_f64().max(f64::MIN_POSITIVE);
-        let goal = if all { drain.total } else { (drain.total as f64 * share) as u64 };
+        let (passed, whole) = (self.now.since(drain.started), self.config.drain);
+        let goal = if passed >= whole {
+            drain.total
+        } else {
+            (u128::from(drain.total) * passed.as_micros() / whole.as_micros()) as u64
+        };
         while self.drain.as_ref().is_some_and(|drain| drain.closed < goal) {
             self.send_away();
         }

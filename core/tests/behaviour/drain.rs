@@ -111,3 +111,29 @@ fn an_api_that_hangs_does_not_hold_the_end_up_for_ever() {
     assert_eq!(pair.drained, 1);
     assert_eq!(pair.metric("ws2http_disconnects_lost_total"), 1);
 }
+
+#[test]
+fn any_number_of_clients_is_spread_evenly() {
+    for count in [1, 3, 7, 11] {
+        let mut pair = pair(|config| config.ping_interval = None);
+        let socks: Vec<usize> = (0..count).map(|number| pair.open(&format!("c{number}"))).collect();
+        pair.event(0, Event::Drain);
+        pair.pass(Duration::from_millis(10_001));
+        assert_eq!(closed(&mut pair, &socks), count);
+    }
+}
+
+#[test]
+fn a_replacement_that_waits_when_the_drain_begins_is_refused() {
+    let mut pair = pair(|config| config.on_duplicate = ws2http_core::OnDuplicate::Replace);
+    let _old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.answer(200, "ok");
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    pair.event(0, Event::Drain);
+    pair.answer(200, "");
+    assert_eq!(pair.sock(new).take_http().status, 503);
+    pair.answer(200, "");
+    pair.pass(Duration::from_secs(20));
+    assert_eq!(pair.drained, 1);
+}

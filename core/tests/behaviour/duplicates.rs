@@ -191,3 +191,16 @@ fn each_connection_has_an_id_of_its_own() {
     }
     assert_eq!(ids.len(), 3);
 }
+
+#[test]
+fn a_replacement_let_in_while_the_old_one_is_ending_waits_no_longer_than_the_handshake_timeout() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.end(old, SocketEnd::Eof);
+    // The GET is answered; the DELETE of the old connection is not.
+    pair.answer(200, "ok");
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    pair.pass(Duration::from_secs(10));
+    assert_eq!(pair.sock(new).take_http().status, 503);
+}
