@@ -25,4 +25,22 @@ macro_rules! files {
     };
 }
 
-files![connect, refusals, client_id, messages, push, slow_readers, close, duplicates, liveness];
+files![
+    connect,
+    refusals,
+    client_id,
+    messages,
+    push,
+    slow_readers,
+    close,
+    duplicates,
+    liveness,
+    drain,
+    http_strict,
+    frames,
+    limits,
+    metrics,
+    resets,
+    churn,
+    command_line,
+];

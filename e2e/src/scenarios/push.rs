@@ -352,6 +352,8 @@ async fn kick_while_deciding(binary: Binary) {
             assert_eq!(client.expect_close().await.0, 4000);
         }
         rig.api.disconnect("a").await;
+    } else {
+        drop(client);
     }
     rig.finish().await;
 }
