@@ -11,7 +11,7 @@ use crate::wait::{Gate, until};
 
 super::scenarios!["limits":
     api_connections_at_once, idle_api_connections, api_connections_are_reused, waiting_connects_time_out,
-    many_clients_through_few_connections, sizes_and_durations, flags_from_the_environment,
+    many_clients_through_few_connections, sizes_and_durations, flags_from_the_environment, many_threads,
 ];
 
 async fn api_connections_at_once(binary: Binary) {
@@ -95,9 +95,10 @@ async fn waiting_connects_time_out(binary: Binary) {
         rig.attempt("a", &[]).await
     });
     assert_eq!(stuck.err().map(|refusal| refusal.status), Some(504));
-    if let Err(refusal) = other {
+    if let Err(refusal) = &other {
         assert!([503, 504].contains(&refusal.status), "{refusal:?}");
     }
+    drop(other);
     drop(rig.connect("b").await);
     rig.finish().await;
 }
@@ -149,4 +150,36 @@ async fn flags_from_the_environment(binary: Binary) {
     assert_eq!(rig.push("a", &"x".repeat(21)).await.status, 413);
     drop(client);
     rig.finish().await;
+}
+
+async fn many_threads(binary: Binary) {
+    for threads in [1, 5] {
+        let rig = binary.rig(&format!("--threads {threads}"), echo).await;
+        let ids: Vec<String> = (0..40).map(|index| format!("c{index}")).collect();
+        let mut clients = join_all(ids.iter().map(|id| rig.connect(id))).await;
+        // One control connection, so that most of these clients live on another thread than it.
+        let mut raw = rig.raw().await;
+        for (id, client) in ids.iter().zip(&mut clients) {
+            raw.write(&crate::http::encode("POST", &format!("/{id}"), &[], Some(id.as_bytes()))).await;
+            assert_eq!(raw.answer_to("POST").await.status, 200);
+            client.expect_text(id).await;
+            client.send_text("m").await;
+            client.expect_text("m").await;
+        }
+        let pipelined: Vec<u8> = ids
+            .iter()
+            .flat_map(|id| crate::http::encode("HEAD", &format!("/{id}"), &[], None))
+            .collect();
+        raw.write(&pipelined).await;
+        for id in &ids {
+            let answer = raw.answer_to("HEAD").await;
+            let get = rig.api.request("GET", id, 0).await;
+            assert_eq!(answer.header("x-connection-id"), Some(get.connection_id()), "answers in order");
+        }
+        let metrics = rig.gateway.metrics().await;
+        assert_eq!(metrics.sum("active_connections"), 40.0, "summed over all threads");
+        assert_eq!(metrics.sum("ws2http_messages_received_total"), 40.0);
+        drop(clients);
+        rig.finish().await;
+    }
 }
