@@ -1,11 +1,9 @@
 //! Section 9: HTTP, strictly. Pushes are the requests with bodies, so they are what is smuggled.
 
-use std::time::{Duration, Instant};
-
 use crate::api::echo;
 use crate::client::Client;
 use crate::http::encode;
-use crate::raw::{Raw, handshake};
+use crate::raw::handshake;
 use crate::rig::{Binary, Rig};
 
 super::scenarios!["http_strict":

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::api::{Answer, Framing, Licence, Request, Then, echo, silent};
+use crate::api::{Answer, Licence, Request, echo, silent};
 use crate::client::Heard;
 use crate::rig::Binary;
 use crate::wait::{Gate, until};

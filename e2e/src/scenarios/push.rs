@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use crate::api::{Answer, Request, echo, silent};
-use crate::client::{Client, Heard};
 use crate::frame::{BINARY, Frame, TEXT};
 use crate::http;
 use crate::rig::{Binary, words};
