@@ -11,7 +11,7 @@ use crate::wait::Gate;
 super::scenarios!["connect":
     open_talk_close, query_goes_along_on_the_get_only, api_below_a_path, end_to_end_headers_go_along,
     hop_by_hop_headers_do_not, forwarded_for_is_appended, gateway_headers_cannot_be_forged,
-    api_header_is_on_every_call, white_space_around_ok, early_frames_wait, subprotocol_picked_by_the_api,
+    api_header_is_on_every_call, white_space_around_ok, early_frames_wait, early_frames_are_bounded, subprotocol_picked_by_the_api,
     subprotocol_picked_by_flag, subprotocol_nobody_offered, set_cookie_goes_to_the_client,
     slow_answer_in_time, connection_ids_are_unique, handshake_in_small_pieces, header_names_in_any_case,
 ];
@@ -168,6 +168,36 @@ async fn early_frames_wait(binary: Binary) {
     raw.expect(TEXT, "first").await;
     raw.expect(TEXT, "second").await;
     drop(raw);
+    rig.finish().await;
+}
+
+async fn early_frames_are_bounded(binary: Binary) {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let rig = binary.rig("", move |request: &Request| match request.method.as_str() {
+        "GET" => Answer::ok().after(held.opened()),
+        _ => Answer::empty(),
+    });
+    let rig = rig.await;
+    let before = rig.gateway.rss();
+    let mut raws = Vec::new();
+    for index in 0..5 {
+        let mut raw = rig.raw().await;
+        raw.write(&handshake(&format!("/c{index}"), &[])).await;
+        rig.api.request("GET", &format!("c{index}"), 0).await;
+        raws.push(raw);
+    }
+    let frames = Frame::new(TEXT, "x".repeat(100_000)).encode().repeat(200);
+    let flood = futures_util::future::join_all(raws.iter_mut().map(|raw| raw.write_anyway(&frames)));
+    let flooded = tokio::time::timeout(Duration::from_secs(1), flood).await;
+    assert!(flooded.is_err(), "the gateway took 100 MB before the API has decided");
+    let grown = rig.gateway.rss().saturating_sub(before);
+    assert!(grown < 10 << 20, "{grown} bytes for clients that are not let in yet");
+    gate.open();
+    for raw in &mut raws {
+        assert_eq!(raw.answer().await.status, 101);
+    }
+    drop(raws);
     rig.finish().await;
 }
 

@@ -1,0 +1,50 @@
+//! Crowds that come and go at random, and the laws.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::api::{Api, Request};
+use crate::rig::{Binary, words};
+use crate::traffic::{Places, Town, visit};
+
+super::scenarios!["churn": two_thousand_clients, few_ids_many_clients];
+
+/// Lets `visitors` come and go for `duration`, then checks everything.
+async fn crowd(binary: Binary, visitors: u32, ids: u32, duration: Duration, seed: u64) {
+    println!("seed {seed}");
+    let town = Arc::new(Town::default());
+    let api = Api::start({
+        let town = town.clone();
+        move |request: &Request| town.answer(request)
+    });
+    api.forget();
+    let flags = words("--pong-timeout 500ms --handshake-timeout 5s --api-timeout 20s --close-timeout 2s");
+    let rig = binary.rig_with(&flags, api, "/").await;
+    let (public, control) = (rig.gateway.public, rig.gateway.control);
+    let places = Places { public, control, ids, pause: Duration::from_millis(800) };
+    let visits = (0..visitors).map(|index| {
+        let (town, places) = (town.clone(), places.clone());
+        tokio::spawn(async move { visit(&town, &places, seed ^ u64::from(index) << 20).await })
+    });
+    let visits: Vec<_> = visits.collect();
+    tokio::time::sleep(duration).await;
+    town.closing.store(true, Ordering::Relaxed);
+    for visit in visits {
+        visit.await.expect("a visitor panicked");
+    }
+    let complaints = town.complaints();
+    assert!(complaints.is_empty(), "seed {seed}: {complaints:#?}");
+    let let_in = town.visits.load(Ordering::Relaxed);
+    assert!(let_in >= u64::from(ids.min(visitors)) / 2, "only {let_in} visits: the crowd did not come");
+    assert!(town.heard.load(Ordering::Relaxed) > let_in, "the crowd did not talk");
+    rig.finish().await;
+}
+
+async fn two_thousand_clients(binary: Binary) {
+    crowd(binary, 2000, 4000, Duration::from_secs(12), 20_260_801).await;
+}
+
+async fn few_ids_many_clients(binary: Binary) {
+    crowd(binary, 100, 10, Duration::from_secs(6), 20_260_802).await;
+}
