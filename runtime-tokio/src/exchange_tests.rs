@@ -115,7 +115,7 @@ async fn an_answer_over_the_limit_is_not_cut() {
 
 #[tokio::test]
 async fn what_is_not_http_is_malformed() {
-    let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(MAX_BUFFER));
+    let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(2 * MAX_BUFFER));
     for answer in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
