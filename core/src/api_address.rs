@@ -116,7 +116,7 @@ impl ApiAddress {
     ///
     /// # Panics
     ///
-    /// If the query is over 32 KiB: a request head cannot bring one.
+    /// If the query, once escaped, is over 60 KiB: a request head cannot bring one.
     #[allow(clippy::expect_used)] // Each part has been checked: a failure is our bug.
     pub fn uri(&self, id: &ClientId, query: Option<&str>) -> Uri {
         // Filled exactly, the buffer becomes the URI's own without another allocation.
@@ -173,5 +173,112 @@ fn split_scheme(text: &str) -> Option<(Scheme, &str)> {
         Some((Scheme::HTTPS, rest))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn uri(api: &str, id: &str, query: Option<&str>) -> String {
+        ApiAddress::parse(api).unwrap().uri(&ClientId::parse(id).unwrap(), query).to_string()
+    }
+
+    #[test]
+    fn an_id_is_appended_to_the_path() {
+        for (api, expected) in [
+            ("http://localhost:8000", "http://localhost:8000/a%21?q=1"),
+            ("http://localhost:8000/", "http://localhost:8000/a%21?q=1"),
+            ("HTTP://LocalHost:80/x", "http://localhost/x/a%21?q=1"),
+            ("https://api.example/x/y/", "https://api.example/x/y/a%21?q=1"),
+            ("https://api.example:80/", "https://api.example:80/a%21?q=1"),
+            ("http://[::1]:8000/%20/", "http://[::1]:8000/%20/a%21?q=1"),
+        ] {
+            assert_eq!(uri(api, "a!", Some("q=1")), expected);
+        }
+    }
+
+    #[test]
+    fn a_query_goes_along_as_it_was() {
+        let api = "http://localhost/";
+        assert_eq!(uri(api, "a", None), "http://localhost/a");
+        assert_eq!(uri(api, "a", Some("")), "http://localhost/a?");
+        assert_eq!(uri(api, "a", Some("?a=%zz&b|{}[]^`\\'")), "http://localhost/a??a=%zz&b|{}[]^`\\'");
+        assert_eq!(uri(api, "a", Some("#\" \n<ä>")), "http://localhost/a?%23%22%20%0A%3C%C3%A4%3E");
+    }
+
+    #[test]
+    fn no_id_changes_path_or_query() {
+        for id in ["a%3Fb", "a%23b", "..%5C", "%252F", "a;b", "%25"] {
+            let address = uri("http://localhost/x/", id, None).parse::<Uri>().unwrap();
+            assert_eq!((address.query(), address.path().matches('/').count()), (None, 2), "{id}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_told() {
+        for (text, host, port, https, header) in [
+            ("http://LocalHost", "localhost", 80, false, "localhost"),
+            ("https://a.b:443/", "a.b", 443, true, "a.b"),
+            ("https://a.b:80/", "a.b", 80, true, "a.b:80"),
+            ("http://[::1]/", "::1", 80, false, "[::1]"),
+            ("http://[::1]:8000/", "::1", 8000, false, "[::1]:8000"),
+            ("http://my_api:8000", "my_api", 8000, false, "my_api:8000"),
+        ] {
+            let api = ApiAddress::parse(text).unwrap();
+            assert_eq!((api.host(), api.port(), api.is_https()), (host, port, https), "{text}");
+            assert_eq!(api.host_header(), header, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_explained() {
+        let long = format!("http://localhost/{}", "a".repeat(3000));
+        for (text, hint) in [
+            ("", "http://localhost:8000/"),
+            ("localhost:8000", "must begin with http:// or https://"),
+            ("ftp://localhost", "must begin with http:// or https://"),
+            ("http:/localhost", "must begin with http:// or https://"),
+            (" http://localhost", "must begin with http:// or https://"),
+            ("http://", "needs a host"),
+            ("http:///x", "needs a host"),
+            ("http://:8000", "needs a host"),
+            ("http://a b/", "needs a host"),
+            ("http://a:port/", "needs a host"),
+            ("http://a:0/", "needs a host"),
+            ("http://a:65536/", "needs a host"),
+            ("http://::1:8000/", "needs a host"),
+            ("http://[::1/", "needs a host"),
+            ("http://127.0.0.300/", "needs a host"),
+            ("http://user:secret@a/", "--api-header"),
+            ("http://a/?x", "query"),
+            ("http://a?x#y", "query"),
+            ("http://a/#x?y", "fragment"),
+            ("http://a/b c", "percent-encoded"),
+            (&long, "2048"),
+        ] {
+            let error = ApiAddress::parse(text).expect_err(text).to_string();
+            assert!(error.contains(hint) && !error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_explained(text in "(https?://)?([a-z0-9.:/%]|\\[|\\]|\\PC){0,20}") {
+            if let Ok(api) = ApiAddress::parse(&text) {
+                prop_assert_eq!(ApiAddress::parse(&api.to_string()), Ok(api.clone()));
+                let uri = api.uri(&ClientId::parse("a").unwrap(), None);
+                prop_assert_eq!(uri.to_string(), format!("{api}a"));
+            }
+        }
+
+        #[test]
+        fn any_query_makes_a_uri(query in any::<String>()) {
+            let uri = ApiAddress::parse("http://a/").unwrap().uri(&ClientId::parse("a").unwrap(), Some(&query));
+            prop_assert_eq!(uri.path(), "/a");
+            prop_assert_eq!(uri.to_string().parse::<Uri>().unwrap(), uri);
+        }
     }
 }

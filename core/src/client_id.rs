@@ -90,3 +90,80 @@ fn check_escapes(segment: &str) -> Result<(), ClientIdError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn two_spellings_are_one_id() {
+        let id = ClientId::parse("a%21").unwrap();
+        assert_eq!(id, ClientId::parse("a!").unwrap());
+        assert_eq!((id.as_str(), id.encoded().to_string().as_str()), ("a!", "a%21"));
+    }
+
+    #[test]
+    fn one_spelling_is_canonical() {
+        for (segment, encoded) in [
+            ("Az09-._~", "Az09-._~"),
+            ("%41%7e", "A~"),
+            ("%c3%a4", "%C3%A4"),
+            ("ä", "%C3%A4"),
+            ("a:b@c;d=e&f+g", "a%3Ab%40c%3Bd%3De%26f%2Bg"),
+            ("%3Fx%23y", "%3Fx%23y"),
+            ("%252F", "%252F"),
+            ("..\\x", "..%5Cx"),
+            ("--", "--"),
+            ("...", "..."),
+        ] {
+            assert_eq!(ClientId::parse(segment).unwrap().encoded().to_string(), encoded, "{segment}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_is_told_apart() {
+        use ClientIdError::*;
+        for (segment, error) in [
+            ("", Empty),
+            ("-", Reserved),
+            ("%2d", Reserved),
+            (".", DotSegment),
+            ("..", DotSegment),
+            ("%2e.", DotSegment),
+            ("a/b", Slash),
+            ("a%2fb", Slash),
+            ("a%00", Control),
+            ("a\n", Control),
+            ("%7F", Control),
+            ("%C2%85", Control),
+            ("%ff", NotUtf8),
+            ("%C3", NotUtf8),
+            ("%", BadEscape),
+            ("a%2", BadEscape),
+            ("%%41", BadEscape),
+            ("%2g", BadEscape),
+            ("%+1", BadEscape),
+            ("%ä", BadEscape),
+        ] {
+            assert_eq!(ClientId::parse(segment), Err(error), "{segment:?}");
+        }
+    }
+
+    #[test]
+    fn the_decoded_text_has_a_longest_length() {
+        assert!(ClientId::parse(&"%41".repeat(512)).is_ok());
+        assert_eq!(ClientId::parse(&"a".repeat(513)), Err(ClientIdError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_spelling_means_the_same(segment in "\\PC{0,20}|(%[0-9a-fA-F]{2}|[ -~]){0,20}") {
+            let Ok(id) = ClientId::parse(&segment) else { return Ok(()) };
+            let encoded = id.encoded().to_string();
+            prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
+            prop_assert_eq!(ClientId::parse(&encoded), Ok(id));
+        }
+    }
+}

@@ -97,11 +97,110 @@ impl Origin {
 
 /// No wildcard inside, and something before every dot.
 fn is_plain_host(host: &str) -> bool {
-    !host.contains('*') && !host.starts_with('.')
+    !host.is_empty() && !host.contains('*') && !host.starts_with('.')
 }
 
 /// `host` is at least one label and a dot before `parent`.
 fn is_subdomain(host: &str, parent: &str) -> bool {
     let labels = host.strip_suffix(parent).and_then(|rest| rest.strip_suffix('.'));
     labels.is_some_and(|labels| !labels.is_empty() && !labels.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, origin: &str) -> bool {
+        OriginPattern::parse(pattern).unwrap().matches(origin)
+    }
+
+    #[test]
+    fn an_origin_matches_itself_however_it_is_spelled() {
+        for (pattern, origin) in [
+            ("https://example.com", "https://example.com"),
+            ("HTTPS://Example.COM", "https://example.com"),
+            ("https://example.com", "https://EXAMPLE.com"),
+            ("https://example.com:443", "https://example.com"),
+            ("http://example.com", "http://example.com:80"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("chrome-extension://abc", "chrome-extension://abc"),
+        ] {
+            assert!(matches(pattern, origin), "{pattern} {origin}");
+        }
+    }
+
+    #[test]
+    fn another_origin_does_not_match() {
+        for origin in [
+            "http://example.com",
+            "https://example.com:8443",
+            "https://example.com.evil.org",
+            "https://evil.org/https://example.com",
+            "https://www.example.com",
+            "https://example.com/",
+            "https://user@example.com",
+            "https://example.com https://evil.org",
+            "example.com",
+            "null",
+            "",
+        ] {
+            assert!(!matches("https://example.com", origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_at_least_one_label() {
+        for origin in ["https://a.example.com", "https://a.b.Example.com", "https://a.example.com:443"] {
+            assert!(matches("https://*.example.com", origin), "{origin}");
+        }
+        for origin in [
+            "https://example.com",
+            "https://.example.com",
+            "https://..example.com",
+            "https://badexample.com",
+            "https://a.example.com:8443",
+            "http://a.example.com",
+            "https://a.example.com.evil.org",
+            "https://evil.org/.example.com",
+            "https://evil.org?.example.com",
+            "https://evil.org#.example.com",
+            "https://evil.org\\.example.com",
+        ] {
+            assert!(!matches("https://*.example.com", origin), "{origin}");
+        }
+        assert!(matches("https://*.example.com:8443", "https://a.example.com:8443"));
+    }
+
+    #[test]
+    fn a_star_takes_any_origin() {
+        for origin in ["https://example.com", "null"] {
+            assert!(matches("*", origin));
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for text in [
+            "",
+            "example.com",
+            "https://",
+            "https://example.com/",
+            "https://example.com/a",
+            "https://*",
+            "https://*.",
+            "https://a*.example.com",
+            "https://*.*.com",
+            "https://a.*.com",
+            "*://example.com",
+            "https://.example.com",
+            "https://example.com:port",
+            "https://user@example.com",
+            " https://example.com",
+            "**",
+        ] {
+            let error = OriginPattern::parse(text).expect_err(text).to_string();
+            assert!(error.contains("https://*.example.com"), "{error}");
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! The state of one socket: what is on the wire, in both directions.
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::control::ControlRequest;
 use crate::event::{Peer, ProcessStats};
-use crate::http::BodyReader;
-use crate::metrics::Counters;
+use crate::http::{BodyReader, HeadScan};
+use crate::metrics::{Counters, Refused};
 use crate::pool::List;
 use crate::session::SessionId;
 use crate::time::Timestamp;
@@ -123,8 +124,8 @@ impl Chunk {
 pub(crate) struct HttpWire {
     pub(crate) peer: Peer,
     pub(crate) buffer: BytesMut,
-    /// What [`crate::http::parse_head`] has already looked at.
-    pub(crate) scanned: usize,
+    /// How far [`crate::http::parse_head`] has come.
+    pub(crate) scan: HeadScan,
     pub(crate) state: HttpState,
     /// The request under way allows another after it.
     pub(crate) keep_alive: bool,
@@ -139,7 +140,7 @@ impl HttpWire {
         HttpWire {
             peer,
             buffer: BytesMut::new(),
-            scanned: 0,
+            scan: HeadScan::default(),
             state: HttpState::Head,
             keep_alive: false,
             head_only: false,
@@ -165,6 +166,8 @@ pub(crate) enum HttpState {
 #[derive(Debug)]
 pub(crate) enum Pending {
     Control(ControlRequest),
+    /// What was wrong with the head.
+    Answer(StatusCode, Cow<'static, str>, Option<Refused>),
     Metrics,
     Healthy,
     Ready,

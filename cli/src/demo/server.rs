@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use crate::demo::site::Site;
 
 /// Requests that are handled at once. A push waits for the gateway, so one is not enough.
@@ -26,8 +28,10 @@ impl Server {
     /// Serves `site` to whoever connects to `listener`, in the background.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// When the listener cannot be set up or the thread not be started.
     pub(super) fn start(listener: TcpListener, site: Arc<Site>) -> io::Result<Server> {
+        // Accepted sockets inherit it; else answers in several writes wait for delayed acknowledgements.
+        SockRef::from(&listener).set_tcp_nodelay(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         thread::Builder::new().name("demo".into()).spawn(move || serve(&listener, &site, &stopped))?;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
+use serde_json::json;
 use tiny_http::{Method, Request};
 
 use crate::demo::api::Api;
@@ -33,6 +34,7 @@ pub(super) struct Site {
 #[derive(Debug)]
 struct Reached {
     public_port: u16,
+    control: SocketAddr,
     gateway: Gateway,
 }
 
@@ -42,7 +44,11 @@ impl Site {
     }
 
     pub(super) fn gateway_listening(&self, public_port: u16, control: SocketAddr) {
-        self.gateway.get_or_init(|| Reached { public_port, gateway: Gateway::new(control, self.token.clone()) });
+        self.gateway.get_or_init(|| Reached {
+            public_port,
+            control,
+            gateway: Gateway::new(control, self.token.clone()),
+        });
     }
 
     /// Answers one request. A client that has gone meanwhile is no news.
@@ -102,7 +108,12 @@ impl Site {
 
     fn report(&self, request: Request, reached: &Reached, call: &Call) -> io::Result<()> {
         let after = call.query("after").parse().unwrap_or(0);
-        let report = self.api.state().report(after, reached.public_port).to_string();
+        let gateway = json!({
+            "port": reached.public_port,
+            "control": reached.control.to_string(),
+            "token": self.token.is_some(),
+        });
+        let report = self.api.state().report(after, &gateway).to_string();
         respond(request, 200, &[("Content-Type", "application/json")], report.into())
     }
 }

@@ -134,13 +134,13 @@ impl State {
     }
 
     /// What the page asks for: everything, with the events numbered above `after`.
-    pub(super) fn report(&self, after: u64, gateway_port: u16) -> Value {
+    pub(super) fn report(&self, after: u64, gateway: &Value) -> Value {
         let known = self.events.len() as u64;
         let first = self.last - known;
         let skip = usize::try_from(after.clamp(first, self.last) - first).unwrap_or(usize::MAX);
         json!({
             "started": self.started,
-            "gateway_port": gateway_port,
+            "gateway": gateway,
             "clients": self.clients().collect::<Vec<_>>(),
             "counts": self.counts.report(self.clients.len()),
             "events": self.events.iter().skip(skip).collect::<Vec<_>>(),

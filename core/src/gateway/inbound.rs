@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::Gateway;
 use crate::control::{self, ControlRequest, Operation};
 use crate::event::{Action, Surface};
-use crate::http::{BodyReader, CONTINUE, Head, Refusal, parse_head};
+use crate::http::{BodyLength, BodyReader, CONTINUE, Head, Refusal, parse_head};
 use crate::metrics::Refused;
 use crate::socket::{Chunk, HttpState, Pending, Socket, Wire};
 use crate::ws::{HandshakeError, check_handshake, is_handshake};
@@ -91,10 +91,9 @@ impl Gateway {
     fn read_requests(&mut self, conn: ConnId) {
         while let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) {
             match &mut http.state {
-                HttpState::Head => match parse_head(&http.buffer, &mut http.scanned) {
+                HttpState::Head => match parse_head(&http.buffer, &mut http.scan) {
                     Ok(Some((used, head))) => {
                         http.buffer.advance(used);
-                        http.scanned = 0;
                         self.on_head(conn, head);
                     }
                     Ok(None) => return self.await_head(conn),
@@ -167,14 +166,24 @@ impl Gateway {
         let surface = http.peer.surface;
         let body = BodyReader::new(framing, self.config.max_message)?;
         let empty = body.is_complete();
+        let short = match framing {
+            BodyLength::None => true,
+            BodyLength::Length(length) => length <= READ_AHEAD as u64,
+            BodyLength::Chunked => false,
+        };
         match self.route(&head, surface) {
             Route::Connect(_) if !empty => Err(Refusal::new(StatusCode::BAD_REQUEST, "a handshake has no body")),
             Route::Connect(client) => {
                 self.on_handshake(conn, client, &head);
                 Ok(())
             }
+            // A short body is passed over, so that the connection stays usable; a long one is not waited for.
+            Route::Answer(status, text, reason) if short && !expects_continue => {
+                self.await_body(conn, body, Pending::Answer(status, text, reason), false);
+                Ok(())
+            }
             Route::Answer(status, text, reason) => {
-                self.answer_head(conn, status, &text, reason, empty);
+                self.answer_head(conn, status, &text, reason, false);
                 Ok(())
             }
             Route::Serve(pending) => {
@@ -184,13 +193,12 @@ impl Gateway {
         }
     }
 
-    fn answer_head(&mut self, conn: ConnId, status: StatusCode, text: &str, reason: Option<Refused>, empty: bool) {
+    fn answer_head(&mut self, conn: ConnId, status: StatusCode, text: &str, reason: Option<Refused>, body_read: bool) {
         if let Some(reason) = reason {
             self.counters.refused(reason);
         }
         if let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) {
-            // A body that nobody wants is not waited for.
-            http.keep_alive &= empty;
+            http.keep_alive &= body_read;
         }
         let extra: &[(&str, &[u8])] = match status {
             StatusCode::UPGRADE_REQUIRED => {
@@ -225,6 +233,7 @@ impl Gateway {
         let (body, pending) = *body;
         self.set_deadline(conn, Timestamp::NEVER);
         match pending {
+            Pending::Answer(status, text, reason) => self.answer_head(conn, status, &text, reason, true),
             Pending::Metrics => self.scrape(conn),
             Pending::Healthy => self.respond(conn, StatusCode::OK, &[], b"ok"),
             Pending::Ready if self.drain.is_some() => {

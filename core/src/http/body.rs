@@ -1,158 +1,166 @@
-//! Request bodies: by length or chunked (RFC 9112, sections 6 and 7.1).
+//! The body of a request, read as it comes in.
 
-use ::http::StatusCode;
 use bytes::Bytes;
+use http::StatusCode;
 
-use super::Refusal;
+use super::fields::{FieldsScan, parse_fields};
+use super::{BodyLength, Refusal};
 
-/// Chunk-size lines and trailers are no place to hide megabytes.
-const LONGEST_LINE: usize = 1024;
-const MOST_TRAILERS: usize = 8 * 1024;
+/// Chunk extensions of one body together, in bytes. Nobody uses them; without a bound, a body of
+/// single bytes could be wrapped in any amount of them.
+const MAX_EXTENSIONS: usize = 4 * 1024;
 
-/// How a body's end is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyLength {
-    None,
-    Length(u64),
-    Chunked,
-}
-
-#[derive(Debug)]
-enum State {
-    /// So many bytes of the body, or of the chunk, are to come.
-    Data(usize),
-    ChunkLine,
-    /// The CRLF behind a chunk.
-    ChunkEnd,
-    Trailers,
-    Complete,
-}
-
-/// Collects one body. Memory grows with what has come, not with what was claimed.
-#[derive(Debug)]
+/// Collects one body. What it takes up in memory grows with what has come in, whatever the length claimed.
+#[derive(Clone, Debug)]
 pub(crate) struct BodyReader {
-    state: State,
-    chunked: bool,
     body: Vec<u8>,
     max: usize,
-    /// A line of the chunked coding that is not complete.
-    line: Vec<u8>,
-    trailers: usize,
+    chunked: bool,
+    state: State,
+    /// Bytes of chunk extensions so far.
+    extensions: usize,
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is over --max-message")
+#[derive(Clone, Debug)]
+enum State {
+    /// So many bytes of the chunk, or of the body if it is not chunked, are missing: at least one.
+    Data(usize),
+    /// In the digits of a chunk's size.
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// In the extensions after the size.
+    Extension {
+        size: usize,
+    },
+    /// Before the LF that ends a chunk's first line.
+    SizeLf {
+        size: usize,
+    },
+    /// Before the CR after a chunk.
+    ChunkCr,
+    /// Before the LF after a chunk.
+    ChunkLf,
+    /// In the trailers, whose bytes so far these are.
+    Trailers(Box<(Vec<u8>, FieldsScan)>),
+    Done,
 }
 
 impl BodyReader {
-    /// For a body of at most `max` bytes.
+    /// A reader of one body of at most `max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// 413 if the length is known and over `max`.
     pub(crate) fn new(length: BodyLength, max: usize) -> Result<Self, Refusal> {
         let state = match length {
-            BodyLength::None | BodyLength::Length(0) => State::Complete,
-            BodyLength::Length(length) => {
-                let length = usize::try_from(length).ok().filter(|length| *length <= max);
-                State::Data(length.ok_or_else(too_large)?)
-            }
-            BodyLength::Chunked => State::ChunkLine,
+            BodyLength::None | BodyLength::Length(0) => State::Done,
+            BodyLength::Length(length) => match usize::try_from(length) {
+                Ok(length) if length <= max => State::Data(length),
+                _ => return Err(too_large()),
+            },
+            BodyLength::Chunked => State::Size { size: 0, digits: 0 },
         };
-        let chunked = length == BodyLength::Chunked;
-        Ok(BodyReader { state, chunked, body: Vec::new(), max, line: Vec::new(), trailers: 0 })
+        Ok(BodyReader { body: Vec::new(), max, chunked: length == BodyLength::Chunked, state, extensions: 0 })
     }
 
-    pub(crate) fn is_complete(&self) -> bool {
-        matches!(self.state, State::Complete)
-    }
-
-    /// Takes bytes: how many were the body's, and whether it is complete.
+    /// Takes what belongs to the body from the beginning of `input`. Gives how many bytes that
+    /// were, and whether the body is complete; what is after them is the next request.
+    ///
+    /// # Errors
+    ///
+    /// 413 as soon as the body is known to be over the maximum, 400 for malformed chunks, 431 for
+    /// too large trailers.
     pub(crate) fn feed(&mut self, input: &[u8]) -> Result<(usize, bool), Refusal> {
-        let mut rest = input;
-        while !rest.is_empty() && !self.is_complete() {
-            match self.state {
-                State::Data(missing) => {
-                    let (data, after) = rest.split_at(missing.min(rest.len()));
-                    self.body.extend_from_slice(data);
-                    rest = after;
-                    self.state = match missing - data.len() {
-                        0 if self.chunked => State::ChunkEnd,
-                        0 => State::Complete,
-                        missing => State::Data(missing),
-                    };
-                }
-                State::ChunkLine | State::ChunkEnd | State::Trailers => {
-                    if let Some(line) = self.line(&mut rest)? {
-                        self.on_line(&line)?;
-                    }
-                }
-                State::Complete => {}
-            }
+        let mut used = 0;
+        while used < input.len() && !self.is_complete() {
+            used += self.step(&input[used..])?;
         }
-        Ok((input.len() - rest.len(), self.is_complete()))
+        Ok((used, self.is_complete()))
     }
 
+    /// Whether the body is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The body, or what has come in of it so far.
     pub(crate) fn into_bytes(self) -> Bytes {
-        self.body.into()
+        Bytes::from(self.body)
     }
 
-    /// The next whole line, without its CRLF.
-    fn line(&mut self, rest: &mut &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
-        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (part, after) = rest.split_at(end);
-        *rest = after;
-        self.line.extend_from_slice(part);
-        if self.line.len() > LONGEST_LINE {
-            return Err(Refusal::bad("a line of the chunked coding is too long"));
-        }
-        let bare = |line: &[u8]| line.contains(&b'\r');
-        match self.line.strip_suffix(b"\n") {
-            None if bare(self.line.strip_suffix(b"\r").unwrap_or(&self.line)) => Err(Refusal::bad("CR without LF")),
-            None => Ok(None),
-            Some(line) => {
-                let line = line.strip_suffix(b"\r").filter(|line| !bare(line));
-                let line = line.ok_or(Refusal::bad("a line ends without CR"))?.to_vec();
-                self.line.clear();
-                Ok(Some(line))
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.body.capacity()
+    }
+
+    /// Takes one byte of the framing, or as much of the data as is there. `input` is not empty.
+    fn step(&mut self, input: &[u8]) -> Result<usize, Refusal> {
+        let byte = input[0];
+        match &mut self.state {
+            &mut State::Data(missing) => {
+                let data = &input[..input.len().min(missing)];
+                self.body.extend_from_slice(data);
+                self.state = match missing - data.len() {
+                    0 if self.chunked => State::ChunkCr,
+                    0 => State::Done,
+                    missing => State::Data(missing),
+                };
+                return Ok(data.len());
             }
+            State::Trailers(trailers) => {
+                let (bytes, scan) = &mut **trailers;
+                bytes.push(byte);
+                if scan.scan(bytes)?.is_some() {
+                    parse_fields(bytes)?;
+                    self.state = State::Done;
+                }
+            }
+            State::Size { .. }
+            | State::Extension { .. }
+            | State::SizeLf { .. }
+            | State::ChunkCr
+            | State::ChunkLf
+            | State::Done => self.state = self.after_framing(byte)?,
+        }
+        Ok(1)
+    }
+
+    /// The state after a byte of a chunk's first line, or of the CRLF after its data.
+    fn after_framing(&mut self, byte: u8) -> Result<State, Refusal> {
+        match (&self.state, byte) {
+            (&State::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < 16 => {
+                // Sixteen digits fit.
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                Ok(State::Size { size: size * 16 + u64::from(digit), digits: digits + 1 })
+            }
+            (&State::Size { size, digits: 1.. }, b'\r') => Ok(State::SizeLf { size: self.checked(size)? }),
+            (&State::Size { size, digits: 1.. }, b';') => Ok(State::Extension { size: self.checked(size)? }),
+            (&State::Extension { size }, b'\r') => Ok(State::SizeLf { size }),
+            (&State::Extension { size }, b'\t' | b' '..=b'~') => {
+                self.extensions += 1;
+                if self.extensions > MAX_EXTENSIONS {
+                    return Err(Refusal::bad("over 4 KiB of chunk extensions"));
+                }
+                Ok(State::Extension { size })
+            }
+            (&State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailers(Box::new((Vec::new(), FieldsScan::new(0))))),
+            (&State::SizeLf { size }, b'\n') => Ok(State::Data(size)),
+            (State::ChunkCr, b'\r') => Ok(State::ChunkLf),
+            (State::ChunkLf, b'\n') => Ok(State::Size { size: 0, digits: 0 }),
+            (State::ChunkCr | State::ChunkLf, _) => Err(Refusal::bad("a chunk is longer than its size says")),
+            _ => Err(Refusal::bad("the size of a chunk is malformed")),
         }
     }
 
-    fn on_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        match self.state {
-            State::ChunkEnd if line.is_empty() => self.state = State::ChunkLine,
-            State::ChunkEnd => return Err(Refusal::bad("a chunk is longer than it says")),
-            State::ChunkLine => {
-                let size = chunk_size(line)?;
-                if size > self.max - self.body.len() {
-                    return Err(too_large());
-                }
-                self.state = if size == 0 { State::Trailers } else { State::Data(size) };
-            }
-            State::Trailers if line.is_empty() => self.state = State::Complete,
-            State::Trailers => {
-                self.trailers += line.len();
-                let (name, _) = line.split_at(memchr::memchr(b':', line).unwrap_or(0));
-                if self.trailers > MOST_TRAILERS || ::http::HeaderName::from_bytes(name).is_err() {
-                    return Err(Refusal::bad("malformed trailer"));
-                }
-            }
-            State::Data(_) | State::Complete => {}
-        }
-        Ok(())
+    /// The size of a chunk, if it fits within what the body may still have.
+    fn checked(&self, size: u64) -> Result<usize, Refusal> {
+        let size = usize::try_from(size).ok();
+        size.filter(|&size| size <= self.max - self.body.len()).ok_or_else(too_large)
     }
 }
 
-/// Hexadecimal digits, then nothing or extensions, which mean nothing here.
-fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
-    let malformed = || Refusal::bad("malformed chunk size");
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let (size, extensions) = line.split_at(digits);
-    let plain = |byte: &u8| *byte == b'\t' || (b' '..=b'~').contains(byte);
-    if !(extensions.is_empty() || extensions[0] == b';') || !extensions.iter().all(plain) {
-        return Err(malformed());
-    }
-    let size = std::str::from_utf8(size).map_err(|_| malformed())?;
-    if size.len() > 16 {
-        return Err(malformed());
-    }
-    let size = u64::from_str_radix(size, 16).map_err(|_| malformed())?;
-    Ok(usize::try_from(size).unwrap_or(usize::MAX))
+fn too_large() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than --max-message")
 }

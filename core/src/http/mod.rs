@@ -4,23 +4,33 @@
 //! a proxy, a disagreement on where a request ends is a way to smuggle another one in.
 
 mod body;
+mod fields;
 mod forward;
+mod framing;
 mod head;
+#[cfg(test)]
+mod properties;
+mod request_line;
 mod response;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
-use ::http::StatusCode;
+use http::StatusCode;
 
-pub(crate) use body::{BodyLength, BodyReader};
+pub(crate) use body::BodyReader;
 pub(crate) use forward::forwarded_headers;
-pub(crate) use head::{Head, parse_head};
+pub(crate) use framing::BodyLength;
+pub(crate) use head::{Head, HeadScan, parse_head};
 pub(crate) use response::{CONTINUE, write_response};
 
-/// Why a request is answered with an error and its connection closed.
+/// A request that HTTP itself forbids: it is answered with this, then the connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
+    /// The status of the answer.
     pub(crate) status: StatusCode,
+    /// The body of the answer: what is wrong, for the one who wrote the client.
     pub(crate) message: Cow<'static, str>,
 }
 
@@ -34,5 +44,7 @@ impl Refusal {
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// What methods, header names and codings are made of (RFC 9110, section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

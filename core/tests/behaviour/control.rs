@@ -94,6 +94,11 @@ fn a_token_guards_push_kick_and_head() {
         assert_eq!(request(&mut pair, line, ""), 401);
         assert_eq!(request(&mut pair, line, "Authorization: Bearer wrong\r\n"), 401);
     }
+    let sock = pair.socket();
+    pair.send(sock, "POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: 4\r\n\r\n");
+    pair.send(sock, "spam");
+    assert_eq!(pair.sock(sock).take_http().status, 401);
+    assert!(!pair.sock(sock).fin, "a refusal whose body is here leaves the connection usable");
     assert_eq!(request(&mut pair, "POST /a", "Authorization: Bearer t0ken\r\n"), 200);
     assert_eq!(request(&mut pair, "GET /-/healthy", ""), 200);
 }

@@ -1,9 +1,9 @@
 // The drawing: three boxes, one row for each thing that can happen, lit when it does.
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = { first: 84, height: 54, back: 14 };
+const ROW = { first: 88, height: 62, back: 14 };
 // Edges of the boxes: browser | gateway | API.
-const X = { browser: [0, 16], gateway: [40, 60], api: [84, 100] };
+const X = { browser: [0, 16], gateway: [41, 59], api: [84, 100] };
 
 // What is written over each half of a row, and what comes back; from the API or to it.
 const ROWS = [
@@ -48,10 +48,9 @@ function drawRow(svg, { kind, ws, http, fromApi }, y) {
   const turned = (ends) => (fromApi ? ends.toReversed() : ends);
   const answered = (ends) => (fromApi ? ends : ends.toReversed());
   arrow(row, turned(left), y, ws[0], y - 7);
-  if (ws[1]) arrow(row, answered(left), y + ROW.back, ws[1], y + ROW.back + 13, true);
-  const request = arrow(row, turned(right), y, `${http[0]} /alice`, y - 7);
-  request.classList.add("request");
-  arrow(row, answered(right), y + ROW.back, http[1], y + ROW.back + 13, true);
+  if (ws[1]) arrow(row, answered(left), y + ROW.back, ws[1], y + ROW.back + 13, true).classList.add("outcome");
+  arrow(row, turned(right), y, `${http[0]} /alice`, y - 7).classList.add("request");
+  arrow(row, answered(right), y + ROW.back, http[1], y + ROW.back + 13, true).classList.add("answer");
   const dot = shape(row, "circle", { class: "dot", r: 5 });
   dot.style.setProperty("--y", `${y}px`);
 }
@@ -80,12 +79,23 @@ export function draw(svg) {
   });
 }
 
+/** What came back, in a word: to the gateway, and to the WebSocket client if it is told anything. */
+function outcome({ kind, status, answer }) {
+  if (kind === "connect") return status < 300 ? ["ok", "open"] : [status, "refused"];
+  if (kind === "message") return status < 300 ? (answer ? ["reply", "reply"] : ["empty", "nothing"]) : [status, "nothing"];
+  return [status < 300 ? "ok" : status, "closed"];
+}
+
 const short = (name) => (Array.from(name).length > 8 ? `${Array.from(name).slice(0, 7).join("")}…` : name);
 
 /** Lights the row of an event of the API's log and says in words what happened. */
 export function light(event) {
   const row = document.getElementById(`flow-${event.kind}`);
   row.querySelector(".request").textContent = `${event.method} /${short(event.client)}`;
+  const [answer, told] = outcome(event);
+  row.querySelector(".answer").textContent = answer;
+  const toClient = row.querySelector(".outcome");
+  if (toClient) toClient.textContent = told;
   row.classList.remove("lit");
   row.getBoundingClientRect(); // lets the animation start anew
   row.classList.add("lit");

@@ -1,7 +1,7 @@
 // This tab: one WebSocket client and the forms by which the API pushes and kicks.
 
 import { draw } from "./flow.js";
-import { clients, connectEvent, drawCounts, element, gatewayPort, lastEvent, nudge, picked, watch } from "./watch.js";
+import { clients, connectEvent, drawCounts, element, gateway, lastEvent, nudge, picked, watch } from "./watch.js";
 
 const NAMES = ["alice", "bob", "carol", "dave", "erin", "frank"];
 const SHOWN_BYTES = 12;
@@ -50,7 +50,7 @@ function connect() {
   const since = lastEvent();
   let opened = false;
   try {
-    socket = new WebSocket(`ws://${location.hostname}:${gatewayPort()}/${encodeURIComponent(name)}`);
+    socket = new WebSocket(`ws://${location.hostname}:${gateway().port}/${encodeURIComponent(name)}`);
   } catch (error) {
     return status("bad", error.message);
   }
@@ -83,6 +83,7 @@ async function closed({ code, reason }, since, opened) {
   const asked = await answerOfApi(since);
   if (asked && asked.status >= 300) {
     status("bad", `refused by the API: ${asked.answer}`);
+    if (opened) byId("messages").lastChild.remove(); // told in-band: it only looked connected
     bubble("note bad", "", `refused by the API: ${asked.answer}`);
   } else if (!opened) {
     status("bad", `${name} could not connect. Is the name in use? (closed with ${text})`);
@@ -138,6 +139,19 @@ async function order(verb, path, body) {
   nudge();
 }
 
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** What push and kick come down to, for any program that speaks HTTP. */
+function showCommands() {
+  const { control, token } = gateway();
+  const client = encodeURIComponent(picked() ?? "alice").replaceAll("'", "%27");
+  const curl = `curl${token ? " -H \"Authorization: Bearer $TOKEN\"" : ""}`;
+  const reason = encodeURIComponent(byId("kick-reason").value).replaceAll("'", "%27");
+  const kick = `'http://${control}/${client}?code=${byId("kick-code").value}&reason=${reason}'`;
+  byId("commands").textContent =
+    `${curl} --data-raw ${quoted(byId("push-text").value)} 'http://${control}/${client}'\n${curl} -X DELETE ${kick}`;
+}
+
 function suggest() {
   const other = clients().find((client) => client !== name) ?? "bob";
   for (const text of ["hello", `@${other} hi 👋🏽`, "/who", "/quiet", "/help"]) {
@@ -160,6 +174,7 @@ function propose() {
   const next = free.find((proposed) => proposed !== own) ?? "";
   byId("second-tab").href = next ? `/?name=${next}` : "/";
   suggest();
+  showCommands();
 }
 
 function onSubmit(form, action) {
@@ -179,9 +194,10 @@ onSubmit("kick-form", () => {
   const reason = encodeURIComponent(byId("kick-reason").value);
   order("kick", `?code=${byId("kick-code").value}&reason=${reason}`);
 });
+document.addEventListener("input", showCommands);
 byId("disconnect").onclick = () => socket?.close(1000, "bye");
 byId("send-binary").onclick = () => send(crypto.getRandomValues(new Uint8Array(8)));
 byId("try-banned").onclick = () => {
   if (!socket) byId("name").value = "banned-bob";
 };
-watch(() => (socket ? name : ""), propose);
+watch(() => (socket ? name : ""), propose, showCommands);

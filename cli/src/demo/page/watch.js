@@ -8,10 +8,10 @@ const EAGER = 300; // milliseconds between two questions
 const LAZY = 1500; // the same, in a tab that nobody sees
 
 const byId = (id) => document.getElementById(id);
-const state = { started: 0, last: 0, port: 0, clients: [], events: [] };
+const state = { started: 0, last: 0, gateway: {}, clients: [], events: [] };
 let wake = () => {};
 
-export const gatewayPort = () => state.port;
+export const gateway = () => state.gateway;
 export const clients = () => state.clients;
 
 /** Asks at once rather than at the next turn. */
@@ -78,7 +78,7 @@ function logLine(e) {
     element("span", "way", ours ? "API → gateway" : "gateway → API"),
     element("span", "badge", e.method),
     element("code", "target", ours ? `/${e.client}` : `/api/${e.client}`),
-    element("span", "sent", e.sent),
+    element("span", "body", e.sent),
     element("span", e.status < 300 ? "answer" : "answer bad", `${e.status} ${e.answer}`.trim()),
     element("span", "took", `${(e.micros / 1000).toFixed(e.micros < 10000 ? 2 : 0)} ms`),
   );
@@ -102,7 +102,7 @@ function forget() {
 function show(news, me) {
   const changed = JSON.stringify([news.clients, me]) !== state.shown;
   state.shown = JSON.stringify([news.clients, me]);
-  state.port = news.gateway_port;
+  state.gateway = news.gateway;
   state.clients = news.clients;
   state.events = state.events.concat(news.events).slice(-200);
   if (changed) showClients(news.clients, me);
@@ -123,14 +123,15 @@ async function ask(me) {
   show(news, me());
 }
 
-/** Asks for ever; `me` tells this tab's name, `first` is called after the first answer. */
-export async function watch(me, first) {
+/** Asks for ever; `me` tells this tab's name; `first` is called after the first answer, `each` after every one. */
+export async function watch(me, first, each) {
   for (;;) {
     try {
       await ask(me);
       byId("offline").hidden = true;
       first?.();
       first = null;
+      each();
     } catch {
       byId("offline").hidden = false;
     }

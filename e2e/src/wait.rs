@@ -1,0 +1,55 @@
+//! Waiting on conditions. Every wait has one generous deadline and says what it waited for.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long any single wait may take before the scenario fails. Generous: the machine may be busy.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long something that must not happen is given to happen.
+pub const QUIET: Duration = Duration::from_millis(300);
+
+/// The result of `future`.
+///
+/// # Panics
+/// When [`DEADLINE`] passes first; the message names `what`.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(DEADLINE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {DEADLINE:?} in vain for {what}"),
+    }
+}
+
+/// Waits until `look` finds something.
+///
+/// # Panics
+/// When [`DEADLINE`] passes first; the message names `what`.
+pub async fn found<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    match found_by(DEADLINE, look).await {
+        Some(value) => value,
+        None => panic!("waited {DEADLINE:?} in vain for {what}"),
+    }
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When [`DEADLINE`] passes first; the message names `what`.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    found(what, || condition().then_some(())).await;
+}
+
+/// Looks again and again, for as long as `patience`, until there is something.
+pub async fn found_by<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(value) = look() {
+            return Some(value);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        sleep(Duration::from_millis(4)).await;
+    }
+}
