@@ -1,7 +1,5 @@
 //! The scenarios, by the section of the contract that they hold the gateway to.
 
-mod connect;
-
 use crate::Scenario;
 
 /// Lists the scenarios of a file by their functions' names.
@@ -17,7 +15,14 @@ macro_rules! scenarios {
 }
 use scenarios;
 
-/// Every scenario.
-pub(crate) fn all() -> Vec<Scenario> {
-    [connect::all()].into_iter().flatten().collect()
+/// The files, and every scenario in them.
+macro_rules! files {
+    ($($file:ident),+ $(,)?) => {
+        $(mod $file;)+
+        pub(crate) fn all() -> Vec<Scenario> {
+            [$($file::all()),+].into_iter().flatten().collect()
+        }
+    };
 }
+
+files![client_id, command_line, connect, drain, frames, http_strict, limits, messages, metrics, push, refusals,];
