@@ -151,3 +151,81 @@ impl Tls {
         Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::Tcp;
+
+    /// A host with two addresses, of which the first one refuses.
+    enum TwoAddresses {}
+
+    thread_local! {
+        static TRIED: std::cell::RefCell<Vec<u16>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+
+    /// Listens nowhere: nothing is bound there, and the system gives it to nobody.
+    const CLOSED: u16 = 1;
+
+    impl Net for TwoAddresses {
+        type Listener = TcpListener;
+        type Stream = TcpStream;
+        type Parcel = std::net::TcpStream;
+
+        async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
+            Tcp::accept(listener).await
+        }
+
+        async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            match host {
+                "nowhere" => Err(io::Error::other("no such name")),
+                "empty" => Ok(Vec::new()),
+                _ => Ok([CLOSED, port].map(|port| (Ipv4Addr::LOCALHOST, port).into()).to_vec()),
+            }
+        }
+
+        async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+            TRIED.with_borrow_mut(|tried| tried.push(address.port()));
+            Tcp::connect(address).await
+        }
+
+        fn pack(stream: TcpStream) -> io::Result<std::net::TcpStream> {
+            Tcp::pack(stream)
+        }
+
+        fn unpack(parcel: std::net::TcpStream) -> io::Result<TcpStream> {
+            Tcp::unpack(parcel)
+        }
+    }
+
+    fn api(url: &str) -> Api<TwoAddresses> {
+        Api::new(&ApiAddress::parse(url).expect("an address"), None)
+    }
+
+    async fn failure(url: &str) -> String {
+        api(url).connect().await.err().expect("nobody is there")
+    }
+
+    #[tokio::test]
+    async fn every_address_is_tried_and_the_one_that_works_comes_first_then() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let api = api(&format!("http://two:{port}/"));
+        for _ in 0..2 {
+            assert!(api.connect().await.is_ok());
+        }
+        assert_eq!(TRIED.take(), [CLOSED, port, port]);
+    }
+
+    #[tokio::test]
+    async fn failures_say_what_was_tried() {
+        let text = failure("http://two:1/").await;
+        assert_eq!(text.matches("127.0.0.1:1: Connection refused").count(), 2, "{text}");
+        assert_eq!(failure("http://nowhere/").await, "cannot resolve nowhere: no such name");
+        assert_eq!(failure("http://empty/").await, "empty has no address");
+    }
+}

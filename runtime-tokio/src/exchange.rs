@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -115,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
     fn failure(&self, error: &hyper::Error) -> CallError {
         if !self.wrote.get() {
             CallError::Unsent
-        } else if error.is_parse() {
+        } else if error.is_parse() || is_malformed_body(error) {
             CallError::Malformed(describe(error))
         } else {
             CallError::Broken(describe(error))
@@ -159,6 +160,12 @@ impl Collected {
     }
 }
 
+/// Whether it is the framing of a body that is wrong, and not the connection.
+fn is_malformed_body(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+}
+
 /// An error with what is behind it.
 fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -169,3 +176,7 @@ fn describe(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;
