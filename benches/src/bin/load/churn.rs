@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Churn) -> Result<()> {
     );
     println!(
         "{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
-        "", "per s", "ms", "ms", "ms", "us/connect", "us", "us"
+        "", "per s", "ms", "ms", "ms", "us/connect", "us", "us", "%"
     );
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
