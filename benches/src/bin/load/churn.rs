@@ -28,6 +28,8 @@ struct Round {
     cpu_us: f64,
     api_cpu_us: f64,
     load_cpu_us: f64,
+    /// What other processes took of the machine meanwhile.
+    others_percent: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,10 +49,13 @@ pub(crate) fn run(args: &Churn) -> Result<()> {
     let (machine, at_once) = (Machine::here(), args.common.at_once);
     println!("churn: {at_once} connects or closes under way ({machine})");
     println!(
-        "{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}",
-        "round", "connects", "p50", "p99", "max", "CPU of it", "API", "load"
+        "{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
+        "round", "connects", "p50", "p99", "max", "CPU of it", "API", "load", "others"
     );
-    println!("{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}", "", "per s", "ms", "ms", "ms", "us/connect", "us", "us");
+    println!(
+        "{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
+        "", "per s", "ms", "ms", "ms", "us/connect", "us", "us", "%"
+    );
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
         let api = server::start_api(args.common.api_threads)?;
@@ -61,6 +66,7 @@ pub(crate) fn run(args: &Churn) -> Result<()> {
         print_round(&round);
         rounds.push(round);
     }
+    stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
     let connects_per_second = Spread::of(rounds.iter().map(|round| round.connects_per_second));
     let cpu_us = Spread::of(rounds.iter().map(|round| round.cpu_us));
     println!("median  {:>10.0}{:>39.2}", connects_per_second.median, cpu_us.median);
@@ -97,12 +103,13 @@ fn measure(args: &Churn, number: usize, gateway: &Server, api: &Server) -> Resul
         cpu_us: between.cpu_us(&between.target),
         api_cpu_us: between.cpu_us(&between.api),
         load_cpu_us: between.cpu_us(&between.load),
+        others_percent: between.others_percent(),
     })
 }
 
 fn print_round(round: &Round) {
     println!(
-        "{:<8}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}",
+        "{:<8}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>8.0}",
         round.round,
         round.connects_per_second,
         round.connect.p50_us / 1e3,
@@ -110,6 +117,7 @@ fn print_round(round: &Round) {
         round.connect.max_us / 1e3,
         round.cpu_us,
         round.api_cpu_us,
-        round.load_cpu_us
+        round.load_cpu_us,
+        round.others_percent
     );
 }

@@ -31,6 +31,8 @@ struct Round {
     load_cpu_us: f64,
     /// How often a thread of the measured program went to sleep, per message.
     sleeps: f64,
+    /// What other processes took of the machine meanwhile.
+    others_percent: f64,
 }
 
 /// The gateway against the relay: of each round, and of all.
@@ -72,6 +74,7 @@ pub(crate) fn run(args: &Closed) -> Result<()> {
             }
         }
     }
+    stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
     let ratios = args.only.is_none().then(|| ratios(&rounds));
     print_medians(&rounds, ratios.as_ref());
     let (clients, size, seconds) = (args.clients, args.size, args.seconds.as_secs_f64());
@@ -131,6 +134,7 @@ fn measure(args: &Closed, number: usize, which: Which, server: &Server, api: &Se
         api_cpu_us: between.cpu_us(&between.api),
         load_cpu_us: between.cpu_us(&between.load),
         sleeps: between.target.voluntary as f64 / between.done as f64,
+        others_percent: between.others_percent(),
     })
 }
 
@@ -150,19 +154,19 @@ fn ratios(rounds: &[Round]) -> Ratios {
 
 fn print_head() {
     println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
-        "round", "", "messages", "p50", "p99", "max", "CPU of it", "API", "load", "sleeps"
+        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}{:>8}",
+        "round", "", "messages", "p50", "p99", "max", "CPU of it", "API", "load", "sleeps", "others"
     );
     println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
-        "", "", "per s", "ms", "ms", "ms", "us/message", "us", "us", "/message"
+        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}{:>8}",
+        "", "", "per s", "ms", "ms", "ms", "us/message", "us", "us", "/message", "%"
     );
 }
 
 fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64) {
     let which = format!("{which:?}").to_lowercase();
     println!(
-        "{name:<8}{which:<9}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>8.3}",
+        "{name:<8}{which:<9}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>8.3}{:>8.0}",
         value(|round| round.messages_per_second),
         value(|round| round.latency.p50_us) / 1e3,
         value(|round| round.latency.p99_us) / 1e3,
@@ -171,6 +175,7 @@ fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64
         value(|round| round.api_cpu_us),
         value(|round| round.load_cpu_us),
         value(|round| round.sleeps),
+        value(|round| round.others_percent),
     );
 }
 
@@ -212,6 +217,7 @@ mod tests {
             api_cpu_us: 1.0,
             load_cpu_us: 1.0,
             sleeps: 0.0,
+            others_percent: 0.0,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::client::Wire;
 use crate::interrupt;
 use crate::server::{self, Server};
 use crate::swarm::Target;
-use crate::usage::{Usage, Used};
+use crate::usage::{Usage, Used, machine_cpu};
 
 const DISCONNECTS_LIMIT: Duration = Duration::from_secs(60);
 
@@ -68,6 +68,7 @@ pub(crate) struct Look {
     target: Usage,
     api: Usage,
     load: Usage,
+    machine: Duration,
 }
 
 /// What happened between two looks.
@@ -78,6 +79,8 @@ pub(crate) struct Between {
     pub(crate) target: Used,
     pub(crate) api: Used,
     pub(crate) load: Used,
+    /// Processor time of everything else on the machine.
+    others: Duration,
 }
 
 impl Look {
@@ -89,17 +92,22 @@ impl Look {
             target: Usage::of(target.pid())?,
             api: Usage::of(api.pid())?,
             load: Usage::of(std::process::id())?,
+            machine: machine_cpu()?,
         })
     }
 
     /// The difference to an `earlier` look.
     pub(crate) fn since(&self, earlier: &Look) -> Between {
+        let (target, api, load) =
+            (self.target.since(&earlier.target), self.api.since(&earlier.api), self.load.since(&earlier.load));
+        let ours = target.cpu + api.cpu + load.cpu;
         Between {
             elapsed: self.at - earlier.at,
             done: self.done - earlier.done,
-            target: self.target.since(&earlier.target),
-            api: self.api.since(&earlier.api),
-            load: self.load.since(&earlier.load),
+            others: (self.machine - earlier.machine).saturating_sub(ours),
+            target,
+            api,
+            load,
         }
     }
 }
@@ -110,8 +118,26 @@ impl Between {
         self.done as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// How much of the machine everything else took, in percent: more than a little spoils latencies and rates.
+    pub(crate) fn others_percent(&self) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        100.0 * self.others.as_secs_f64() / (self.elapsed.as_secs_f64() * cores as f64)
+    }
+
     /// Microseconds of processor time for one piece of work.
     pub(crate) fn cpu_us(&self, used: &Used) -> f64 {
         used.cpu.as_secs_f64() * 1e6 / self.done as f64
+    }
+}
+
+/// Warns if a round was disturbed, by what [`Between::others_percent`] found.
+pub(crate) fn warn_of_others(percents: impl IntoIterator<Item = f64>) {
+    const MUCH: f64 = 5.0;
+    let disturbed = percents.into_iter().filter(|percent| *percent > MUCH).count();
+    if disturbed > 0 {
+        println!(
+            "warning: in {disturbed} rounds other processes took over {MUCH} % of the machine; \
+             trust the processor times alone, and those with care"
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use procfs::CurrentSI as _;
 use procfs::process::Process;
 
 /// Processor time and context switches of every living thread of a process.
@@ -68,6 +69,14 @@ fn look(task: &procfs::process::Task) -> Result<Thread> {
         voluntary: status.voluntary_ctxt_switches.unwrap_or_default(),
         involuntary: status.nonvoluntary_ctxt_switches.unwrap_or_default(),
     })
+}
+
+/// Processor time that the whole machine has spent at work, whoever for; the kernel counts it in ticks of 10 ms.
+pub(crate) fn machine_cpu() -> Result<Duration> {
+    let total = procfs::KernelStats::current().context("cannot read /proc/stat")?.total;
+    let kept = [total.irq, total.softirq, total.steal].map(Option::unwrap_or_default);
+    let ticks = total.user + total.nice + total.system + kept.iter().sum::<u64>();
+    Ok(Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64))
 }
 
 /// Memory of a process that is in RAM, in bytes.
