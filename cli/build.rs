@@ -13,12 +13,12 @@ fn main() {
 }
 
 fn commit() -> Option<String> {
-    // A copy of the sources inside somebody else's repository is not of that repository's commit.
-    git(&["ls-files", "--error-unmatch", "build.rs"])?;
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
     if Path::new(&log).exists() {
         println!("cargo::rerun-if-changed={log}");
     }
+    // A copy of the sources inside somebody else's repository is not of that repository's commit.
+    git(&["ls-files", "--error-unmatch", "build.rs"])?;
     git(&["rev-parse", "--short=12", "HEAD"])
 }
 

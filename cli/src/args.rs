@@ -31,7 +31,7 @@ const OUTRO: &str = "\
 Examples:
   See it work in a browser:     ws2http-tokio --demo
   In front of an API server:    ws2http-tokio --api http://localhost:8000/wsoverhttp/
-  Pushes from inside only:      ws2http-tokio --api http://localhost:8000/ --control-listen 127.0.0.1:7002
+  Pushes from inside only:      ws2http-tokio --control-listen 127.0.0.1:7002
 
 Durations are written 500ms, 10s, 5m; sizes as bytes or 64KiB, 1MiB. Every flag has an environment
 variable (a switch takes true or false there); the flag wins. Long flags may also be written with one dash, as Go programs have them.";
@@ -89,7 +89,7 @@ pub(crate) struct Args {
     /// Messages of one client that may wait for the API; then its socket is not read
     #[arg(long, env = "WS2HTTP_RECEIVE_QUEUE", value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..), help_heading = MESSAGES)]
     pub(crate) receive_queue: u32,
-    /// The same in bytes
+    /// The same limit in bytes; one message is always let in
     #[arg(long, env = "WS2HTTP_RECEIVE_QUEUE_BYTES", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
     pub(crate) receive_queue_bytes: usize,
 

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     if std::env::var_os(runtime::SERVE).is_some() {
         return ws2http_cli::main("test", runtime::serve);
     }
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 12] = [
         ("a_signal_drains", a_signal_drains),
         ("profiles_are_whole_after_ctrl_c", profiles_are_whole_after_ctrl_c),
         ("a_second_signal_ends_at_once", a_second_signal_ends_at_once),
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         ("peers_cannot_write_the_log", peers_cannot_write_the_log),
         ("what_is_wrong_is_told_before_the_start", what_is_wrong_is_told_before_the_start),
         ("a_runtime_that_fails_is_told", a_runtime_that_fails_is_told),
+        ("freed_memory_goes_back", freed_memory_goes_back),
         ("the_environment_sets_flags", the_environment_sets_flags),
         ("help_and_version_go_to_standard_output", help_and_version_go_to_standard_output),
     ];
@@ -175,6 +176,11 @@ fn a_runtime_that_fails_is_told() {
     let ended = Started::new("fail", &[], &[]).end();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("cannot serve") && ended.stderr.contains("no luck"), "{}", ended.stderr);
+}
+
+fn freed_memory_goes_back() {
+    let ended = Started::new("free", &[], &[]).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
 fn the_environment_sets_flags() {
