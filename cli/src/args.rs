@@ -1,14 +1,19 @@
 //! The flags, as `--help` tells them (contract, section 10).
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ws2http_core::{ApiAddress, OnApiFailure, OnDuplicate, OriginPattern};
 
-use crate::units::{duration, size};
+use crate::go_flags;
+use crate::units::duration;
+use crate::values::{address, count, header, protocol, some_size, some_time, token};
 
 const INTRO: &str = "\
 A gateway between WebSockets and plain HTTP.
@@ -19,18 +24,21 @@ A gateway between WebSockets and plain HTTP.
   client <--[message]-- gateway <--[POST /<ClientId>]---- your API, at any time
   client --[close]----> gateway --[DELETE /<ClientId>]--> your API, exactly once";
 
+/// With the commit, for bug reports.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WS2HTTP_COMMIT"), ")");
+
 const OUTRO: &str = "\
 Examples:
   See it work in a browser:     ws2http-tokio --demo
   In front of an API server:    ws2http-tokio --api http://localhost:8000/wsoverhttp/
-  Pushes from inside only:      ws2http-tokio --api http://localhost:8000/ --control-listen 127.0.0.1:7002
+  Pushes from inside only:      ws2http-tokio --control-listen 127.0.0.1:7002
 
 Durations are written 500ms, 10s, 5m; sizes as bytes or 64KiB, 1MiB. Every flag has an environment
-variable; the flag wins. Long flags may also be written with one dash, as Go programs have them.";
+variable (a switch takes true or false there); the flag wins. Long flags may also be written with one dash, as Go programs have them.";
 
 /// Every flag; its help text is its documentation.
 #[derive(Debug, Parser)]
-#[command(about = INTRO, after_help = OUTRO, version, disable_version_flag = true)]
+#[command(about = INTRO, after_help = OUTRO, version = VERSION, disable_help_flag = true, disable_version_flag = true)]
 pub(crate) struct Args {
     /// Where WebSocket clients (and, without --control-listen, control requests) come in
     #[arg(long, env = "WS2HTTP_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:7001", value_parser = address, help_heading = ADDRESSES)]
@@ -41,11 +49,12 @@ pub(crate) struct Args {
     /// A listener of its own for push, kick, HEAD, metrics and health; the public one then answers these with 404
     #[arg(long, env = "WS2HTTP_CONTROL_LISTEN", value_name = "ADDR", value_parser = address, help_heading = ADDRESSES)]
     pub(crate) control_listen: Option<SocketAddr>,
-    /// Header for every call to the API, as 'Name: value'; may be repeated
+    /// Header for every call to the API, as 'Name: value'; may be repeated (in the environment: one a line, where
+    /// other users of the machine do not see it)
     #[arg(long, env = "WS2HTTP_API_HEADER", hide_env_values = true, value_name = "HEADER", value_parser = header, value_delimiter = '\n', help_heading = ADDRESSES)]
     pub(crate) api_header: Vec<(HeaderName, HeaderValue)>,
     /// Start an API server and a web page that show the gateway at work, instead of using --api
-    #[arg(long, env = "WS2HTTP_DEMO", conflicts_with = "api", help_heading = ADDRESSES)]
+    #[arg(long, env = "WS2HTTP_DEMO", value_parser = BoolishValueParser::new(), conflicts_with = "api", help_heading = ADDRESSES)]
     pub(crate) demo: bool,
 
     /// Push, kick and HEAD need 'Authorization: Bearer TOKEN' (prefer the environment: others can see your flags)
@@ -62,7 +71,7 @@ pub(crate) struct Args {
     #[arg(long, env = "WS2HTTP_ON_DUPLICATE", value_name = "POLICY", value_enum, default_value = "challenge", help_heading = WHO)]
     pub(crate) on_duplicate: Duplicate,
     /// Refuse inside the WebSocket, with a close code and reason that browsers can read
-    #[arg(long, env = "WS2HTTP_REFUSE_IN_BAND", help_heading = WHO)]
+    #[arg(long, env = "WS2HTTP_REFUSE_IN_BAND", value_parser = BoolishValueParser::new(), help_heading = WHO)]
     pub(crate) refuse_in_band: bool,
 
     /// Message calls of one client under way at once; more than 1 gives up their order
@@ -80,7 +89,7 @@ pub(crate) struct Args {
     /// Messages of one client that may wait for the API; then its socket is not read
     #[arg(long, env = "WS2HTTP_RECEIVE_QUEUE", value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..), help_heading = MESSAGES)]
     pub(crate) receive_queue: u32,
-    /// The same in bytes
+    /// The same limit in bytes; one message is always let in
     #[arg(long, env = "WS2HTTP_RECEIVE_QUEUE_BYTES", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
     pub(crate) receive_queue_bytes: usize,
 
@@ -134,6 +143,9 @@ pub(crate) struct Args {
     /// Write a heap profile for pprof, at the end or after Ctrl-C
     #[arg(long, env = "WS2HTTP_MEMPROFILE", value_name = "FILE", help_heading = OPERATION)]
     pub(crate) memprofile: Option<PathBuf>,
+    /// Print this help
+    #[arg(long, short = 'h', action = clap::ArgAction::Help, help_heading = OPERATION)]
+    help: Option<bool>,
     /// Print the version
     #[arg(long, short = 'V', action = clap::ArgAction::Version, help_heading = OPERATION)]
     version: Option<bool>,
@@ -184,63 +196,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// `host:port` or `:port`.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    use std::net::ToSocketAddrs;
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    let wrong = |why: String| format!("{why}; write HOST:PORT, as in 127.0.0.1:7001, [::1]:7001 or :7001");
-    let mut found = full.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
-    found.next().ok_or_else(|| wrong(format!("{text:?} has no address")))
+/// Reads the command line and the environment. Help and version come as errors too.
+pub(crate) fn parse(program: String, args: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let command = Args::command().name(program.clone()).bin_name(program);
+    let matches = command.try_get_matches_from(go_flags::normalise(args)).map_err(hide_secrets)?;
+    Args::from_arg_matches(&matches)
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let wrong = || "write 'Name: value'".to_owned();
-    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
-    if ["host", "content-length", "transfer-encoding", "connection", "content-type"].contains(&name.as_str()) {
-        return Err(format!("{name} is set by the gateway itself"));
+/// An error tells the wrong value, but what ends up in a log must not tell a secret.
+fn hide_secrets(mut error: clap::Error) -> clap::Error {
+    let of_secret = error.get(ContextKind::InvalidArg).is_some_and(|flag| {
+        let flag = flag.to_string();
+        ["--control-token", "--api-header"].iter().any(|secret| flag.starts_with(secret))
+    });
+    if of_secret && error.get(ContextKind::InvalidValue).is_some() {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("(hidden)".to_owned()));
     }
-    let mut value: HeaderValue = value.trim().parse().map_err(|_| wrong())?;
-    value.set_sensitive(true);
-    Ok((name, value))
-}
-
-fn token(text: &str) -> Result<String, String> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the token must be visible ASCII without spaces, for example from: openssl rand -hex 32".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn protocol(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    let valid = HeaderName::from_bytes(name.as_bytes()).is_ok();
-    if valid {
-        Ok(name.to_owned())
-    } else {
-        Err("a subprotocol is a word such as v1.chat; separate several by commas".to_owned())
-    }
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("0 would give up at once; write at least 1ms".to_owned()),
-        time => Ok(time),
-    }
-}
-
-fn some_size(text: &str) -> Result<usize, String> {
-    match size(text)? {
-        0 => Err("0 would let nothing through; write at least 1".to_owned()),
-        size => Ok(size),
-    }
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is no number of at least 1")),
-        Ok(count) => Ok(count),
-    }
+    error
 }
 
 #[cfg(test)]

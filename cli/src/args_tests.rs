@@ -1,11 +1,10 @@
 //! The flags as a user types them.
 
 use super::*;
-use clap::CommandFactory;
 
 fn parse(args: &[&str]) -> Result<Args, String> {
-    let args = crate::go_flags::normalise(std::iter::once("ws2http").chain(args.iter().copied()).map(Into::into));
-    Args::try_parse_from(args).map_err(|error| error.to_string())
+    let args = std::iter::once("ws2http").chain(args.iter().copied()).map(OsString::from);
+    super::parse("ws2http-test".to_owned(), args).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -34,6 +33,7 @@ fn wrong_values_are_told_with_flag_and_remedy() {
         (&["--origin", "example.com"], "--origin", "scheme://host"),
         (&["--api-header", "nonsense"], "--api-header", "Name: value"),
         (&["--api-header", "Host: x"], "--api-header", "set by the gateway"),
+        (&["--api-header", "X-Connection-Id: 1"], "--api-header", "another name"),
         (&["--control-token", ""], "--control-token", "visible ASCII"),
         (&["--threads", "0"], "--threads", "1.."),
         (&["--demo", "--api", "http://x/"], "--demo", "cannot be used with"),
@@ -62,14 +62,32 @@ fn lists_are_repeated_or_separated_by_commas() {
 
 #[test]
 fn the_same_address_twice_is_told() {
-    let args = parse(&["--listen", ":7001", "--control-listen", ":7001"]).unwrap();
-    assert!(crate::settings::config(&args, "test", 1).unwrap_err().contains("--control-listen"));
+    let told = |listen: &str, control: &str| {
+        let args = parse(&["--listen", listen, "--control-listen", control]).unwrap();
+        crate::settings::config(&args, "test", 1).err()
+    };
+    for (listen, control) in
+        [(":7001", ":7001"), (":7001", "127.0.0.1:7001"), ("[::1]:7001", "[::]:7001"), ("[::]:7001", "127.0.0.1:7001")]
+    {
+        let error = told(listen, control).unwrap();
+        assert!(error.contains("--control-listen") && error.contains("another port"), "{error}");
+    }
+    for (listen, control) in [(":7001", ":7002"), ("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.2:7001", "127.0.0.1:7001")]
+    {
+        assert_eq!(told(listen, control), None, "{listen} {control}");
+    }
 }
 
 #[test]
 fn secrets_are_not_in_help_or_debug_output() {
     let args = parse(&["--api-header", "Authorization: s3cret"]).unwrap();
     assert!(!format!("{args:?}").contains("s3cret"));
+    for wrong in
+        [["--control-token", "s3cret with spaces"], ["--api-header", "s3cret"], ["--api-header", "Host: s3cret"]]
+    {
+        let error = parse(&wrong).unwrap_err();
+        assert!(error.contains(wrong[0]) && !error.contains("s3cret"), "{error}");
+    }
 }
 
 #[test]

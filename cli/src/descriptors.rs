@@ -1,27 +1,31 @@
 //! The limit on open descriptors, which is the first limit on clients.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 /// Descriptors for listeners, logs, timers and control requests.
 const RESERVE: u64 = 64;
 
+/// The most descriptors that this process may open now.
+pub(crate) fn limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Raises the limit as far as it goes, logs what it allows, and says how many clients there may be.
 pub(crate) fn raise(wanted: Option<usize>, max_api_connections: usize) -> usize {
-    let limit = match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => limit,
-        Err(error) => {
-            warn!(%error, "cannot raise the descriptor limit");
-            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
-        }
-    };
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        warn!(%error, "cannot raise the descriptor limit");
+    }
+    let limit = limit();
     let clients = clients(limit, max_api_connections);
     info!(descriptors = limit, clients, "the descriptor limit allows so many clients");
     if let Some(wanted) = wanted
         && wanted > clients
     {
         warn!(
-            "--max-connections {wanted} is more than the descriptor limit allows: raise it by `ulimit -n`, \
-             LimitNOFILE= of systemd, or /etc/security/limits.conf"
+            "--max-connections {wanted} is more than the descriptor limit allows ({clients} clients): raise it by \
+             `ulimit -n`, LimitNOFILE= of systemd, or /etc/security/limits.conf"
         );
     }
     wanted.unwrap_or(clients)
@@ -42,5 +46,13 @@ mod tests {
         assert_eq!(clients(20_000, 10_000), 20_000 - 64 - 2_500);
         assert_eq!(clients(1_000_000, 10_000), 1_000_000 - 64 - 10_000);
         assert_eq!(clients(10, 10_000), 1);
+    }
+
+    #[test]
+    fn the_limit_is_raised_to_the_most_allowed() {
+        let allowed = raise(None, 8);
+        assert_eq!(limit(), getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX));
+        assert_eq!(allowed, clients(limit(), 8));
+        assert_eq!(raise(Some(7), 8), 7);
     }
 }

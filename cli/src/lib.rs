@@ -16,6 +16,7 @@ mod settings;
 mod signals;
 mod start;
 mod units;
+mod values;
 
 pub use process::process_stats;
 pub use reporter::Reporter;

@@ -2,19 +2,53 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::LogFormat;
 
 /// Starts logging; an error says what is wrong with `--log`.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        format!("--log {filter:?} is no filter ({error}): write a level (error, warn, info, debug, trace)")
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(read(filter)?).with_writer(io::stderr).with_target(false);
     let started = match format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     started.map_err(|error| format!("cannot start logging: {error}"))
+}
+
+fn read(filter: &str) -> Result<EnvFilter, String> {
+    let wrong = |why: String| {
+        format!(
+            "--log {filter:?}: {why}: write a level (off, error, warn, info, debug, trace), or a filter such as \
+             info,ws2http=debug"
+        )
+    };
+    // A misspelt level would be taken for the name of a module, and everything else be silent.
+    for part in filter.split(',').map(str::trim) {
+        if !part.contains(['=', '[']) && (part.is_empty() || part.parse::<LevelFilter>().is_err()) {
+            return Err(wrong(format!("{part:?} is no level")));
+        }
+    }
+    EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_filters_are_read() {
+        for filter in ["info", "WARN", "off", "info,ws2http=debug", "ws2http_tokio=trace"] {
+            assert!(read(filter).is_ok(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn wrong_filters_are_told_with_the_remedy() {
+        for filter in ["", "verbose", "info,loud", "ws2http=loud", "info,,"] {
+            let error = read(filter).unwrap_err();
+            assert!(error.contains("--log") && error.contains(filter) && error.contains("trace"), "{error}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! What the gateway reports, in the log: the first of a kind at once, floods as summaries.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -9,66 +10,45 @@ use ws2http_core::Report;
 
 use crate::demo::Demo;
 
-/// A kind is summarised at most so often.
+/// A kind is logged at most so often.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// One kind of report.
-#[derive(Debug, Default)]
-struct Kind {
-    logged: Option<Instant>,
-    /// Since then, not logged.
-    more: u64,
-    last: String,
-}
-
-impl Kind {
-    /// What to log of one more, if anything.
-    fn add(&mut self, text: String, now: Instant) -> Option<String> {
-        if self.logged.is_some_and(|logged| now.duration_since(logged) < PAUSE) {
-            self.more += 1;
-            self.last = text;
-            return None;
-        }
-        self.logged = Some(now);
-        let more = std::mem::take(&mut self.more);
-        Some(if more == 0 { text } else { format!("{text} (and {more} more since the last line)") })
-    }
-
-    fn flush(&mut self) -> Option<String> {
-        let more = std::mem::take(&mut self.more);
-        (more > 0).then(|| format!("{} (and {} more)", self.last, more - 1))
-    }
-}
+/// No failure needs more of a line, in characters.
+const LONGEST: usize = 300;
 
 /// Logs reports and the start; shared by the workers. A lock is taken only when something failed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reporter {
-    failed: Mutex<Kind>,
-    lost: Mutex<Kind>,
+    failed: Arc<Kind>,
+    lost: Arc<Kind>,
     demo: Option<Arc<Demo>>,
+}
+
+impl Default for Reporter {
+    fn default() -> Self {
+        Reporter::new(None)
+    }
 }
 
 impl Reporter {
     pub(crate) fn new(demo: Option<Arc<Demo>>) -> Self {
-        Reporter { demo, ..Reporter::default() }
+        Reporter {
+            failed: Arc::new(Kind::new("a call to the API failed", PAUSE)),
+            lost: Arc::new(Kind::new("the API does not know that a client has gone", PAUSE)),
+            demo,
+        }
     }
 
     /// Logs what a gateway reported.
     pub fn report(&self, report: Report) {
-        let now = Instant::now();
         match report {
             Report::CallFailed { method, client, failure } => {
-                let text = format!("{method} of {client} failed: {}", one_line(&failure));
-                if let Some(line) = lock(&self.failed).add(text, now) {
-                    warn!("call to the API: {line}");
-                }
+                self.failed.report(format!("{method} of {}: {}", one_line(&client), one_line(&failure)));
             }
-            Report::DisconnectLost { client, connection, attempts } => {
-                let text = format!("DELETE of {client} (connection {connection}) given up after {attempts} attempts");
-                if let Some(line) = lock(&self.lost).add(text, now) {
-                    warn!("the API does not know that a client has gone: {line}");
-                }
-            }
+            Report::DisconnectLost { client, connection, attempts } => self.lost.report(format!(
+                "DELETE of {} (connection {connection}) given up after {attempts} attempts",
+                one_line(&client)
+            )),
         }
     }
 
@@ -86,52 +66,115 @@ impl Reporter {
 
     /// Logs what has been held back.
     pub(crate) fn flush(&self) {
-        for (kind, what) in
-            [(&self.failed, "call to the API"), (&self.lost, "the API does not know that a client has gone")]
-        {
-            if let Some(line) = lock(kind).flush() {
-                warn!("{what}: {line}");
-            }
-        }
+        self.failed.flush();
+        self.lost.flush();
     }
 }
 
-fn lock(kind: &Mutex<Kind>) -> std::sync::MutexGuard<'_, Kind> {
-    kind.lock().unwrap_or_else(PoisonError::into_inner)
+/// One kind of report.
+#[derive(Debug)]
+struct Kind {
+    what: &'static str,
+    pause: Duration,
+    held: Mutex<Held>,
 }
 
-/// Peers choose parts of what is logged: no line of a log may be of their making.
+/// What has not been logged since something was.
+#[derive(Debug, Default)]
+struct Held {
+    logged: Option<Instant>,
+    more: u64,
+    last: String,
+}
+
+/// What to do about one more.
+#[derive(Debug, PartialEq)]
+enum Next {
+    Log(String),
+    /// It is the first that is held back: summarise after so long.
+    SummariseIn(Duration),
+    Wait,
+}
+
+impl Kind {
+    fn new(what: &'static str, pause: Duration) -> Self {
+        Kind { what, pause, held: Mutex::default() }
+    }
+
+    fn report(self: &Arc<Self>, text: String) {
+        // The lock is given back before anything is written: standard error may be slow.
+        let next = self.held().add(text, self.pause, Instant::now());
+        match next {
+            Next::Log(text) => warn!("{}: {text}", self.what),
+            Next::SummariseIn(time) => self.summarise_in(time),
+            Next::Wait => {}
+        }
+    }
+
+    /// At most one thread for each pause, and none while nothing fails.
+    fn summarise_in(self: &Arc<Self>, time: Duration) {
+        let kind = Arc::clone(self);
+        let summarise = move || {
+            thread::sleep(time);
+            kind.flush();
+        };
+        if thread::Builder::new().name("reporter".to_owned()).spawn(summarise).is_err() {
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        let summary = self.held().summary(Instant::now());
+        if let Some(summary) = summary {
+            warn!("{}: {summary}", self.what);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn add(&mut self, text: String, pause: Duration, now: Instant) -> Next {
+        let due = self.logged.map(|logged| pause.saturating_sub(now.duration_since(logged)));
+        let left = due.unwrap_or(Duration::ZERO);
+        if self.more == 0 && left.is_zero() {
+            self.logged = Some(now);
+            return Next::Log(text);
+        }
+        self.more += 1;
+        self.last = text;
+        if self.more == 1 { Next::SummariseIn(left) } else { Next::Wait }
+    }
+
+    fn summary(&mut self, now: Instant) -> Option<String> {
+        let (more, last) = (std::mem::take(&mut self.more), std::mem::take(&mut self.last));
+        if more == 0 {
+            return None;
+        }
+        self.logged = Some(now);
+        Some(format!("{more} more, the last: {last}"))
+    }
+}
+
+/// Peers choose parts of what is logged: no line of a log may be of their making, nor very long.
 fn one_line(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    let mut line = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index == LONGEST {
+            line.push_str("...");
+            break;
+        }
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_is_one_line_and_then_a_summary() {
-        let (mut kind, start) = (Kind::default(), Instant::now());
-        assert_eq!(kind.add("first".to_owned(), start), Some("first".to_owned()));
-        for _ in 0..99 {
-            assert_eq!(kind.add("again".to_owned(), start + PAUSE / 2), None);
-        }
-        let line = kind.add("later".to_owned(), start + PAUSE);
-        assert_eq!(line, Some("later (and 99 more since the last line)".to_owned()));
-        assert_eq!(kind.flush(), None);
-    }
-
-    #[test]
-    fn what_was_held_back_is_told_at_the_end() {
-        let (mut kind, start) = (Kind::default(), Instant::now());
-        kind.add("first".to_owned(), start);
-        kind.add("second".to_owned(), start);
-        kind.add("third".to_owned(), start);
-        assert_eq!(kind.flush(), Some("third (and 1 more)".to_owned()));
-    }
-
-    #[test]
-    fn peers_cannot_make_lines() {
-        assert_eq!(one_line("a\nb\x1b[31m\u{85}é"), "a\\nb\\u{1b}[31m\\u{85}é");
-    }
-}
+#[path = "reporter_tests.rs"]
+mod tests;

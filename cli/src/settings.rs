@@ -1,13 +1,17 @@
 //! From flags to the core's [`Config`].
 
+use std::net::SocketAddr;
+
 use ws2http_core::Config;
 
 use crate::args::Args;
 
 /// The configuration that the flags ask for, or what is wrong with them together.
 pub(crate) fn config(args: &Args, runtime: &'static str, max_connections: usize) -> Result<Config, String> {
-    if args.control_listen == Some(args.listen) && args.listen.port() != 0 {
-        return Err("--control-listen is the same address as --listen: give it a port of its own".to_owned());
+    if let Some(control) = args.control_listen
+        && overlap(args.listen, control)
+    {
+        return Err(format!("--control-listen {control} is on the address of --listen: write another port"));
     }
     let mut config = Config::new(args.api.clone());
     config.api_headers = args.api_header.clone();
@@ -36,6 +40,12 @@ pub(crate) fn config(args: &Args, runtime: &'static str, max_connections: usize)
     config.drain = args.drain;
     config.runtime = runtime;
     Ok(config)
+}
+
+/// The system would let both in and give a client to either.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && same_ip
 }
 
 /// How many shards: one per thread, but each needs a connection to the API.

@@ -5,16 +5,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches};
 use tracing::{error, info, warn};
 use ws2http_core::{ApiAddress, Config};
 
-use crate::args::Args;
+use crate::args::{self, Args};
 use crate::demo::{self, Demo};
 use crate::profile::Profiles;
 use crate::reporter::Reporter;
 use crate::signals::{self, Stop};
-use crate::{descriptors, go_flags, logging, settings};
+use crate::{descriptors, logging, settings};
 
 /// Where the demo's API and page are, if that port is free.
 const DEMO_PORT: u16 = 8000;
@@ -42,7 +41,7 @@ pub struct Setup {
 ///
 /// Exit codes: 0 after a drain, 1 for a failure or a second signal, 2 for wrong flags.
 pub fn main(runtime: &'static str, serve: fn(Setup) -> io::Result<()>) -> ExitCode {
-    let args = match parse(runtime) {
+    let args = match args::parse(format!("ws2http-{runtime}"), std::env::args_os()) {
         Ok(args) => args,
         Err(error) => {
             // Help and version come this way too, with exit code 0.
@@ -64,21 +63,18 @@ fn wrong_flags(runtime: &str, text: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn parse(runtime: &'static str) -> Result<Args, clap::Error> {
-    let name = format!("ws2http-{runtime}");
-    let command = Args::command().name(name.clone()).bin_name(name);
-    let matches = command.try_get_matches_from(go_flags::normalise(std::env::args_os()))?;
-    Args::from_arg_matches(&matches)
-}
-
 fn prepare(mut args: Args, runtime: &'static str) -> Result<(Setup, Arc<Profiles>), String> {
     let demo = if args.demo { Some(start_demo(&mut args)?) } else { None };
     let max_connections = descriptors::raise(args.max_connections, args.max_api_connections);
     let config = settings::config(&args, runtime, max_connections)?;
     let profiles = Arc::new(Profiles::start(args.cpuprofile.as_deref(), args.memprofile.as_deref())?);
-    let at_end = profiles.clone();
-    let stop =
-        signals::listen(move || at_end.finish()).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let reporter = Arc::new(Reporter::new(demo));
+    let (profiles_at_end, reporter_at_end) = (profiles.clone(), reporter.clone());
+    let at_end = move || {
+        reporter_at_end.flush();
+        profiles_at_end.finish();
+    };
+    let stop = signals::listen(at_end).map_err(|error| format!("cannot listen for signals: {error}"))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| format!("the system gives no randomness: {error}"))?;
     if !config.control_listener && config.control_token.is_none() {
@@ -91,7 +87,7 @@ fn prepare(mut args: Args, runtime: &'static str) -> Result<(Setup, Arc<Profiles
         control_listen: args.control_listen,
         shards: settings::shards(&args),
         seed,
-        reporter: Arc::new(Reporter::new(demo)),
+        reporter,
         stop,
     };
     Ok((setup, profiles))
