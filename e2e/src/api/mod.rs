@@ -190,12 +190,13 @@ impl Api {
         // It ends by being aborted, which is an error of no interest; then its listener is closed.
         let _ = accepting.await;
         self.cut();
+        until("all connections to the API to be cut", || self.open_connections() == 0).await;
         self.reserved = Some(reserve(self.address));
     }
 
     /// Cuts all connections, also those with a request under way.
     pub fn cut(&self) {
-        self.shared.open.lock().unwrap().drain(..).for_each(|task| task.abort());
+        self.shared.open.lock().unwrap().iter().for_each(AbortHandle::abort);
     }
 
     /// Closes the connections that have no request under way.

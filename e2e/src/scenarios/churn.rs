@@ -19,10 +19,10 @@ async fn crowd(binary: Binary, visitors: u32, ids: u32, duration: Duration, seed
         move |request: &Request| town.answer(request)
     });
     api.forget();
-    let flags = words("--pong-timeout 500ms --handshake-timeout 5s --api-timeout 20s --close-timeout 2s");
+    let flags = words("--pong-timeout 500ms --handshake-timeout 30s --api-timeout 30s --close-timeout 2s");
     let rig = binary.rig_with(&flags, api, "/").await;
     let (public, control) = (rig.gateway.public, rig.gateway.control);
-    let places = Places { public, control, ids, pause: Duration::from_millis(800) };
+    let places = Places { public, control, ids, pause: Duration::from_millis(1500) };
     let visits = (0..visitors).map(|index| {
         let (town, places) = (town.clone(), places.clone());
         tokio::spawn(async move { visit(&town, &places, seed ^ u64::from(index) << 20).await })
