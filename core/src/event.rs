@@ -75,7 +75,7 @@ pub enum Action {
     Call {
         /// Names the call in the reply.
         id: CallId,
-        /// The request, with an absolute URI and all headers but `Content-Length`.
+        /// The request, with an absolute URI and all headers it needs.
         request: http::Request<Bytes>,
         /// Use a connection that has not been used before.
         fresh: bool,

@@ -40,7 +40,12 @@ struct Scenario {
 /// Runs the scenarios against the gateway at `binary` and exits, as a test binary does: names given
 /// on the command line filter, `--list` lists, `--test-threads` limits.
 pub fn main(binary: &str) -> ! {
-    let mut arguments = Arguments::from_args();
+    main_with(binary, std::env::args())
+}
+
+/// Like [`main`], with this command line, whose first word is the program's name.
+pub fn main_with(binary: &str, command_line: impl IntoIterator<Item = String>) -> ! {
+    let mut arguments = Arguments::from_iter(command_line);
     arguments.test_threads.get_or_insert(AT_ONCE);
     let binary = Binary::new(binary);
     let trial = |scenario: Scenario| {

@@ -113,13 +113,10 @@ impl Raw {
 
     /// Reads once more; `Some` at the end.
     async fn more(&mut self) -> Option<End> {
-        let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk).await {
+        self.buffer.reserve(16 * 1024);
+        match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) => Some(End::Eof),
-            Ok(count) => {
-                self.buffer.extend_from_slice(&chunk[..count]);
-                None
-            }
+            Ok(_) => None,
             Err(_) => Some(End::Reset),
         }
     }

@@ -1,5 +1,7 @@
 //! Waiting on conditions. Every wait has one generous deadline and says what it waited for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -51,5 +53,31 @@ pub async fn found_by<T>(patience: Duration, mut look: impl FnMut() -> Option<T>
             return None;
         }
         sleep(Duration::from_millis(4)).await;
+    }
+}
+
+/// Holds something back until the scenario says so.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    /// A closed gate.
+    pub fn new() -> Gate {
+        Gate::default()
+    }
+
+    /// Opens it, for good.
+    pub fn open(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends when it is open.
+    pub fn opened(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let open = self.0.clone();
+        async move {
+            while !open.load(Ordering::Relaxed) {
+                sleep(Duration::from_millis(2)).await;
+            }
+        }
     }
 }

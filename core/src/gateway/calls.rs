@@ -78,6 +78,10 @@ impl Gateway {
                 headers
             }
         };
+        if call.kind != CallKind::Connect {
+            // Also for an empty body: a POST without a length makes servers answer 411.
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(call.body.len()));
+        }
         self.common_headers(session, &mut headers);
         let mut request = Request::new(call.body.clone());
         *request.method_mut() = call.kind.http_method();

@@ -71,6 +71,8 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> Option<HeaderValue>
         text.extend_from_slice(b", ");
         text.extend_from_slice(value.as_bytes());
     }
+    // A tab is white space too (RFC 9110, section 5.6.3), but tungstenite splits at spaces only.
+    text.iter_mut().filter(|byte| **byte == b'\t').for_each(|byte| *byte = b' ');
     HeaderValue::from_bytes(&text).ok()
 }
 

@@ -288,3 +288,13 @@ fn a_call_given_back_unsent_is_made_again_on_a_fresh_connection() {
     assert_eq!(pair.sock(sock).take_http().status, 101);
     assert_eq!(pair.metric("requests_started"), 1);
 }
+
+#[test]
+fn connection_options_may_be_separated_by_tabs_and_headers() {
+    for connection in ["Connection: keep-alive,\tUPGRADE", "Connection: keep-alive\r\nConnection: Upgrade"] {
+        let mut pair = pair(|_| {});
+        let sock = pair.socket();
+        pair.send(sock, handshake("a", "").replace("Connection: Upgrade", connection));
+        assert_eq!(pair.asked(), ["GET /base/a"], "{connection}");
+    }
+}

@@ -98,14 +98,11 @@ impl Server {
     }
 
     async fn more(&mut self) -> Option<()> {
-        let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk).await {
+        self.buffer.reserve(16 * 1024);
+        match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) | Err(_) => None,
             Ok(_) if self.buffer.len() > MOST => None,
-            Ok(count) => {
-                self.buffer.extend_from_slice(&chunk[..count]);
-                Some(())
-            }
+            Ok(_) => Some(()),
         }
     }
 

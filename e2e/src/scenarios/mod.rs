@@ -1,7 +1,5 @@
 //! The scenarios, by the section of the contract that they hold the gateway to.
 
-mod connect;
-
 use crate::Scenario;
 
 /// Lists the scenarios of a file by their functions' names.
@@ -17,7 +15,31 @@ macro_rules! scenarios {
 }
 use scenarios;
 
-/// Every scenario.
-pub(crate) fn all() -> Vec<Scenario> {
-    [connect::all()].into_iter().flatten().collect()
+/// The files, and every scenario in them.
+macro_rules! files {
+    ($($file:ident),+ $(,)?) => {
+        $(mod $file;)+
+        pub(crate) fn all() -> Vec<Scenario> {
+            [$($file::all()),+].into_iter().flatten().collect()
+        }
+    };
 }
+
+files![
+    client_id,
+    close,
+    command_line,
+    connect,
+    drain,
+    duplicates,
+    frames,
+    health,
+    http_strict,
+    limits,
+    liveness,
+    messages,
+    metrics,
+    push,
+    refusals,
+    slow_readers,
+];
