@@ -18,6 +18,8 @@ use crate::usage::{Memory, Usage};
 const SETTLED_WITHIN: u64 = 64 * 1024;
 const SETTLED_FOR: Duration = Duration::from_secs(1);
 const SETTLE_LIMIT: Duration = Duration::from_secs(15);
+/// The gateway keeps idle connections to the API, and their buffers, for 15 s.
+const API_CONNECTIONS_CLOSE: Duration = Duration::from_secs(17);
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -83,6 +85,8 @@ fn measure(args: &Idle, gateway: &Server, api: &Server) -> Result<Report> {
     eprintln!("closing");
     team.close(at_once)?;
     stage::await_disconnects(api, (count + at_once) as u64)?;
+    eprintln!("  waiting {API_CONNECTIONS_CLOSE:?} for idle API connections to close");
+    std::thread::sleep(API_CONNECTIONS_CLOSE);
     let end = settle(gateway)?;
     Ok(Report {
         scenario: "idle",
