@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Trial};
 use crate::rig::Binary;
 
 /// How long a whole scenario may take.
-const SCENARIO_DEADLINE: Duration = Duration::from_secs(120);
+const SCENARIO_DEADLINE: Duration = Duration::from_secs(180);
 
 /// How many scenarios run at once unless `--test-threads` says otherwise: they mostly wait.
 const AT_ONCE: usize = 8;

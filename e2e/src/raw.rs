@@ -1,6 +1,7 @@
 //! A bare TCP client: writes any bytes, reads HTTP answers and WebSocket frames byte by byte.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -26,6 +27,9 @@ pub enum End {
 /// One TCP connection.
 pub struct Raw {
     stream: TcpStream,
+    since: Instant,
+    /// How the last thing written began: for failures.
+    wrote: Vec<u8>,
     /// Received and not yet taken.
     pub buffer: Vec<u8>,
 }
@@ -57,7 +61,7 @@ impl Raw {
     /// When the socket refuses its options.
     pub fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("nodelay");
-        Raw { stream, buffer: Vec::new() }
+        Raw { stream, since: Instant::now(), wrote: Vec::new(), buffer: Vec::new() }
     }
 
     /// Writes all of `bytes`.
@@ -65,6 +69,7 @@ impl Raw {
     /// # Panics
     /// When the other side has gone or does not read.
     pub async fn write(&mut self, bytes: &[u8]) {
+        self.wrote = bytes[..bytes.len().min(60)].to_vec();
         within("a write", self.stream.write_all(bytes)).await.expect("write");
     }
 
@@ -240,8 +245,9 @@ impl Raw {
 
     async fn need(&mut self, what: &str) {
         if let Some(end) = self.more().await {
-            let rest = String::from_utf8_lossy(&self.buffer).into_owned();
-            panic!("{end:?} within {what}; before it came {rest:?}");
+            let (wrote, rest) = (String::from_utf8_lossy(&self.wrote), String::from_utf8_lossy(&self.buffer));
+            let open = self.since.elapsed();
+            panic!("{end:?} within {what} after {open:?}; written {wrote:?}, before the end came {rest:?}");
         }
     }
 

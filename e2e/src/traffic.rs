@@ -103,6 +103,7 @@ fn count(counter: &AtomicU64) {
 /// When the gateway leaves a request unanswered.
 pub async fn visit(town: &Town, places: &Places, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
+    sleep(pause(places, &mut random)).await;
     while !town.is_closing() {
         let id = format!("visitor-{}", random.u32(0..places.ids));
         match random.u32(0..100) {

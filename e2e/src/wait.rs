@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long any single wait may take before the scenario fails. Generous: the machine may be busy.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(40);
 
 /// How long something that must not happen is given to happen.
 pub const QUIET: Duration = Duration::from_millis(300);

@@ -121,8 +121,8 @@ pub struct Api {
     pub address: SocketAddr,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
-    /// Holds the port while the server is stopped; connects to it are refused.
-    reserved: Option<TcpSocket>,
+    /// Holds the port also while the server is stopped; connects to it are then refused.
+    _anchor: TcpSocket,
 }
 
 /// Lets everybody in, sends every message back as it came, takes every DELETE.
@@ -146,8 +146,8 @@ impl Api {
     /// # Panics
     /// When there is no free port.
     pub fn stopped(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Api {
-        let reserved = reserve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let address = reserved.local_addr().expect("the API's address");
+        let anchor = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let address = anchor.local_addr().expect("the API's address");
         let record =
             Record { requests: 0, seen: Some(Vec::new()), law: Law::default(), faults: Vec::new(), connections: 0 };
         let shared = Shared {
@@ -157,7 +157,7 @@ impl Api {
             close_idle: watch::channel(0).0,
             open: Mutex::default(),
         };
-        Api { address, shared: Arc::new(shared), accepting: None, reserved: Some(reserved) }
+        Api { address, shared: Arc::new(shared), accepting: None, _anchor: anchor }
     }
 
     /// An API that listens on a free port.
@@ -175,8 +175,8 @@ impl Api {
     /// # Panics
     /// When it listens already.
     pub fn resume(&mut self) {
-        let socket = self.reserved.take().expect("the API listens already");
-        let listener = socket.listen(4096).expect("listen for the gateway");
+        assert!(self.accepting.is_none(), "the API listens already");
+        let listener = bound(self.address).listen(4096).expect("listen for the gateway");
         self.accepting = Some(tokio::spawn(accept(listener, self.shared.clone())));
     }
 
@@ -191,7 +191,6 @@ impl Api {
         let _ = accepting.await;
         self.cut();
         until("all connections to the API to be cut", || self.open_connections() == 0).await;
-        self.reserved = Some(reserve(self.address));
     }
 
     /// Cuts all connections, also those with a request under way.
@@ -346,9 +345,11 @@ impl Api {
     }
 }
 
-fn reserve(address: SocketAddr) -> TcpSocket {
+/// Shares its port with the others of this API, and with nobody else.
+fn bound(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("socket");
     socket.set_reuseaddr(true).expect("reuse the address");
+    socket.set_reuseport(true).expect("share the port");
     socket.bind(address).expect("a port for the API");
     socket
 }

@@ -176,7 +176,7 @@ async fn answer_not_utf8_is_a_failure(binary: Binary) {
 }
 
 async fn timeout_is_a_failure(binary: Binary) {
-    let rig = binary.rig("--api-timeout 500ms", |request: &Request| match request.text().as_str() {
+    let rig = binary.rig("--api-timeout 2s", |request: &Request| match request.text().as_str() {
         "hang" => Answer::hang(),
         "drip" => Answer::new(200, "too slow").dripping(Duration::from_millis(50)),
         _ => echo(request),

@@ -39,12 +39,14 @@ async fn resets_before_reading(binary: Binary) {
 
 async fn restarts_between_calls(binary: Binary) {
     let mut rig = binary.rig("", echo).await;
+    let idle = rig.gateway.descriptors();
     let mut client = rig.connect("a").await;
     for round in 0..5 {
         let text = format!("round {round}");
         client.send_text(&text).await;
         client.expect_text(&text).await;
         rig.api.stop().await;
+        until("the gateway to notice", || rig.gateway.descriptors() <= idle + 1).await;
         rig.api.resume();
     }
     client.close(1000, "").await;

@@ -253,7 +253,7 @@ async fn set_cookie_goes_to_the_client(binary: Binary) {
 }
 
 async fn slow_answer_in_time(binary: Binary) {
-    let rig = binary.rig_with(&words("--api-timeout 10s"), Api::start(echo), "/").await;
+    let rig = binary.rig_with(&words("--api-timeout 60s"), Api::start(echo), "/").await;
     rig.api.script(|request: &Request| match request.method.as_str() {
         "GET" => Answer::ok().dripping(Duration::from_millis(4)),
         _ => Answer::ok(),

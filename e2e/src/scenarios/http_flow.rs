@@ -173,16 +173,16 @@ async fn slow_body(binary: Binary) {
 }
 
 async fn body_with_progress(binary: Binary) {
-    let rig = binary.rig("--handshake-timeout 600ms", echo).await;
+    let rig = binary.rig("--handshake-timeout 2s", echo).await;
     let mut client = rig.connect("a").await;
     let mut raw = rig.raw().await;
-    raw.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n").await;
-    for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+    raw.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n").await;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
         raw.write(b"x").await;
     }
     assert_eq!(raw.answer().await.status, 200, "slower than the timeout, but never stuck");
-    client.expect_text("xxxxxxxxxx").await;
+    client.expect_text("xxxxxx").await;
     drop(client);
     rig.finish().await;
 }

@@ -99,7 +99,7 @@ async fn connections_are_counted(binary: Binary) {
 }
 
 async fn requests_are_counted(binary: Binary) {
-    let rig = binary.rig("--api-timeout 500ms --max-message 1000", |request: &Request| {
+    let rig = binary.rig("--api-timeout 2s --max-message 1000", |request: &Request| {
         match (request.method.as_str(), request.text().as_str(), request.query()) {
             ("GET", _, Some(status)) => Answer::new(status.parse().unwrap_or(200), "refused"),
             ("POST", "hang", _) => Answer::hang(),

@@ -216,7 +216,7 @@ async fn closed_at_once(raw: &mut Raw) -> (u16, String) {
 }
 
 async fn in_band(binary: Binary) {
-    let rig = binary.rig("--refuse-in-band --api-timeout 500ms", echo).await;
+    let rig = binary.rig("--refuse-in-band --api-timeout 2s", echo).await;
     let cases: [(Make, u16, &str); 5] = [
         (|| Answer::new(200, "go away"), 1008, "go away"),
         (|| Answer::new(401, "who are you?"), 1008, "who are you?"),
