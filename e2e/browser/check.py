@@ -187,24 +187,33 @@ def check(browser, page, out):
     leave(browser, alice)
 
 
+def judge(gateway, browser, out):
+    """The check's verdict as an exit code, told on the way."""
+    try:
+        check(browser, gateway.page, out)
+        gateway.stop()
+    except Exception as error:
+        browser.screenshot(out / "failure.png")
+        print(f"FAILED: {error}\nscreenshot: {out / 'failure.png'}\n{gateway.tail()}", file=sys.stderr)
+        return 1
+    print(f"ok, screenshots in {out}")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("gateway", help="the gateway binary")
     parser.add_argument("--out", type=pathlib.Path, help="where screenshots go (default: a new temporary directory)")
-    parser.add_argument("flags", nargs="*", help="more flags for the gateway, after --")
-    arguments = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, flags = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1:]
     out = arguments.out or pathlib.Path(tempfile.mkdtemp(prefix="ws2http-browser-"))
     out.mkdir(parents=True, exist_ok=True)
-    with Gateway(arguments.gateway, *arguments.flags) as gateway, Browser() as browser:
-        try:
-            check(browser, gateway.page, out)
-            gateway.stop()
-        except Exception as error:
-            browser.screenshot(out / "failure.png")
-            print(f"FAILED: {error}\nscreenshot: {out / 'failure.png'}\n{gateway.tail()}", file=sys.stderr)
-            return 1
-    print(f"ok, screenshots in {out}")
-    return 0
+    try:
+        with Gateway(arguments.gateway, *flags) as gateway, Browser() as browser:
+            return judge(gateway, browser, out)
+    except (OSError, RuntimeError) as error:  # one of the two does not start
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

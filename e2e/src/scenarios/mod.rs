@@ -25,4 +25,21 @@ macro_rules! files {
     };
 }
 
-files![client_id, command_line, connect, drain, frames, http_strict, limits, messages, metrics, push, refusals,];
+files![
+    client_id,
+    close,
+    command_line,
+    connect,
+    drain,
+    duplicates,
+    frames,
+    health,
+    http_strict,
+    limits,
+    liveness,
+    messages,
+    metrics,
+    push,
+    refusals,
+    slow_readers,
+];

@@ -195,6 +195,7 @@ onSubmit("kick-form", () => {
   order("kick", `?code=${byId("kick-code").value}&reason=${reason}`);
 });
 document.addEventListener("input", showCommands);
+document.addEventListener("visibilitychange", nudge);
 byId("disconnect").onclick = () => socket?.close(1000, "bye");
 byId("send-binary").onclick = () => send(crypto.getRandomValues(new Uint8Array(8)));
 byId("try-banned").onclick = () => {

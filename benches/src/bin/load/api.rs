@@ -1,0 +1,209 @@
+//! The lean API server: says `ok` to every connect and close, echoes every message, and counts.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, Result};
+use mio::event::Event;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use serde::{Deserialize, Serialize};
+use slab::Slab;
+
+use crate::http::{Request, write_answer};
+use crate::link::{Link, Peer, SCRATCH_BYTES};
+use crate::listen;
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// Where the counts are read. No ClientId can take this place: the contract reserves `-`.
+pub(crate) const COUNTS_TARGET: &str = "/-/counts";
+
+/// What the API server has seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    /// GET requests.
+    pub(crate) connects: u64,
+    /// POST requests.
+    pub(crate) messages: u64,
+    /// DELETE requests.
+    pub(crate) disconnects: u64,
+    /// Messages that did not begin with the ClientId they came under.
+    pub(crate) misdirected: u64,
+    /// Requests that could not be understood.
+    pub(crate) broken: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    connects: AtomicU64,
+    messages: AtomicU64,
+    disconnects: AtomicU64,
+    misdirected: AtomicU64,
+    broken: AtomicU64,
+}
+
+impl Counters {
+    fn read(&self) -> Counts {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            connects: get(&self.connects),
+            messages: get(&self.messages),
+            disconnects: get(&self.disconnects),
+            misdirected: get(&self.misdirected),
+            broken: get(&self.broken),
+        }
+    }
+}
+
+/// Serves on `threads` threads of their own; answers the address.
+pub(crate) fn start(address: SocketAddr, threads: usize) -> Result<SocketAddr> {
+    let counters = Arc::new(Counters::default());
+    listen::on_threads(address, threads, "api", move |listener| Server::new(listener, Arc::clone(&counters))?.run())
+}
+
+struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    links: Slab<Link>,
+    counters: Arc<Counters>,
+    scratch: Box<[u8]>,
+    answers: Vec<u8>,
+}
+
+impl Server {
+    fn new(mut listener: TcpListener, counters: Arc<Counters>) -> Result<Server> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        Ok(Server { poll, listener, links: Slab::new(), counters, scratch, answers: Vec::new() })
+    }
+
+    fn run(mut self) -> Result<()> {
+        let mut events = Events::with_capacity(256);
+        loop {
+            listen::wait(&mut self.poll, &mut events, None)?;
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept()?,
+                    Token(key) => self.serve(key, event),
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    let entry = self.links.vacant_entry();
+                    let token = Token(entry.key());
+                    entry.insert(Link::register(stream, self.poll.registry(), token)?);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error).context("the API server cannot accept (descriptors used up?)"),
+            }
+        }
+    }
+
+    fn serve(&mut self, key: usize, event: &Event) {
+        // A connection that ended earlier in this very batch of events is gone already.
+        let Some(link) = self.links.get_mut(key) else { return };
+        self.answers.clear();
+        let (counters, answers) = (&self.counters, &mut self.answers);
+        let peer = link.receive(event, &mut self.scratch, |bytes| take_request(bytes, counters, answers));
+        let sent = link.flush().and_then(|()| if answers.is_empty() { Ok(()) } else { link.send(answers) });
+        if matches!((peer, sent), (Ok(Peer::Sending), Ok(()))) {
+            return;
+        }
+        let mut link = self.links.remove(key);
+        // Closing takes it out of the loop anyway.
+        let _ = link.deregister(self.poll.registry());
+    }
+}
+
+fn take_request(bytes: &[u8], counters: &Counters, answers: &mut Vec<u8>) -> Result<usize> {
+    let request = match Request::parse(bytes) {
+        Ok(Some(request)) => request,
+        Ok(None) => return Ok(0),
+        Err(error) => {
+            count(&counters.broken);
+            return Err(error);
+        }
+    };
+    match request.method {
+        "POST" => {
+            count(&counters.messages);
+            if !names_its_owner(&request) {
+                count(&counters.misdirected);
+            }
+            write_answer(answers, "200 OK", request.body);
+        }
+        "GET" if request.target == COUNTS_TARGET => {
+            write_answer(answers, "200 OK", &serde_json::to_vec(&counters.read())?);
+        }
+        "GET" => {
+            count(&counters.connects);
+            write_answer(answers, "200 OK", b"ok");
+        }
+        "DELETE" => {
+            count(&counters.disconnects);
+            write_answer(answers, "200 OK", b"ok");
+        }
+        _ => {
+            count(&counters.broken);
+            write_answer(answers, "405 Method Not Allowed", b"only GET, POST and DELETE");
+        }
+    }
+    Ok(request.length)
+}
+
+/// Clients of this load generator begin every message with their id and a blank.
+fn names_its_owner(request: &Request<'_>) -> bool {
+    let rest = request.body.strip_prefix(request.client_id().as_bytes());
+    rest.is_some_and(|rest| rest.first() == Some(&b' '))
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(request: &str) -> (String, Counts) {
+        let (counters, mut answers) = (Counters::default(), Vec::new());
+        let taken = take_request(request.as_bytes(), &counters, &mut answers);
+        assert!(taken.is_err() || taken.unwrap() == request.len());
+        (String::from_utf8(answers).unwrap(), counters.read())
+    }
+
+    #[test]
+    fn messages_are_echoed_and_their_owner_checked() {
+        let (answer, counts) = ask("POST /c7 HTTP/1.1\r\ncontent-length: 6\r\n\r\nc7 1 .");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nc7 1 ."), "{answer}");
+        assert_eq!(counts, Counts { messages: 1, ..Counts::default() });
+        let (_, counts) = ask("POST /c7 HTTP/1.1\r\ncontent-length: 6\r\n\r\nc70 1.");
+        assert_eq!(counts.misdirected, 1);
+    }
+
+    #[test]
+    fn connects_and_closes_are_ok() {
+        let (answer, counts) = ask("GET /c7?a=b HTTP/1.1\r\n\r\n");
+        assert!(answer.ends_with("\r\n\r\nok"));
+        assert_eq!(counts.connects, 1);
+        let (answer, counts) = ask("DELETE /c7 HTTP/1.1\r\ncontent-length: 3\r\n\r\nbye");
+        assert!(answer.ends_with("\r\n\r\nok"));
+        assert_eq!(counts.disconnects, 1);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_counted() {
+        assert_eq!(ask("POST /c7 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").1.broken, 1);
+        assert_eq!(ask("PUT /c7 HTTP/1.1\r\n\r\n").1.broken, 1);
+    }
+}
