@@ -128,7 +128,11 @@ impl<N: Net> Worker<N> {
     fn start(&self) -> SharedShard<N> {
         let config = Arc::clone(&self.config);
         let shared = Arc::clone(&self.shared);
-        let idle = shared.share(config.max_idle_api_connections, self.shard);
+        // A share is at least one, but an operator who wants none gets none.
+        let idle = match config.max_idle_api_connections {
+            0 => 0,
+            limit => shared.share(limit, self.shard),
+        };
         let gateway = Gateway::new(config, self.shard, shared, self.seed, self.clock.now());
         Shard::new(ShardParts {
             id: self.shard,
