@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ws2http_core::Config;
+use ws2http_core::{Config, Secret};
 
 use crate::args::Args;
 
@@ -16,7 +16,7 @@ pub(crate) fn config(args: &Args, runtime: &'static str, max_connections: usize)
     let mut config = Config::new(args.api.clone());
     config.api_headers = args.api_header.clone();
     config.control_listener = args.control_listen.is_some();
-    config.control_token = args.control_token.clone();
+    config.control_token = args.control_token.clone().map(Secret);
     config.origins = args.origin.clone();
     config.subprotocols = args.subprotocols.clone();
     config.refuse_in_band = args.refuse_in_band;

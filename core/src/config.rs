@@ -1,10 +1,21 @@
 //! Everything about the gateway that its operator decides. All limits are named here.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::{ApiAddress, OriginPattern};
+
+/// A text that does not show when a [`Config`] is printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
 
 /// The settings of one gateway process, shared by its shards (contract, section 10).
 ///
@@ -18,7 +29,7 @@ pub struct Config {
     /// A separate control listener exists: the public one answers control requests with 404.
     pub control_listener: bool,
     /// What `Authorization: Bearer` must carry for push, kick and `HEAD`; `None` asks for nothing.
-    pub control_token: Option<String>,
+    pub control_token: Option<Secret>,
     /// Origins that may connect; empty lets all in, also clients that send none.
     pub origins: Vec<OriginPattern>,
     /// Subprotocols the gateway picks from by itself when the API names none.

@@ -40,7 +40,7 @@ mod ws;
 
 pub use api_address::{ApiAddress, ApiAddressError};
 pub use client_id::{ClientId, ClientIdError};
-pub use config::{Config, OnApiFailure, OnDuplicate};
+pub use config::{Config, OnApiFailure, OnDuplicate, Secret};
 pub use control::{ControlAnswer, ControlRequest};
 pub use event::{Action, CallError, Event, Out, Peer, ProcessStats, Report, RouteMessage, SocketEnd, Surface};
 pub use gateway::{Gateway, HandOff, Shared};

@@ -12,7 +12,7 @@ use crate::http::{BodyLength, BodyReader, CONTINUE, Head, Refusal, parse_head};
 use crate::metrics::Refused;
 use crate::socket::{Chunk, HttpState, Pending, Socket, Wire};
 use crate::ws::{HandshakeError, check_handshake, is_handshake};
-use crate::{ClientId, ConnId, Timestamp};
+use crate::{ClientId, ConnId, Secret, Timestamp};
 
 /// Bytes behind the request under way that are read ahead; frames that may come with a handshake.
 const READ_AHEAD: usize = 16 * 1024;
@@ -291,7 +291,8 @@ impl Gateway {
                 Some(Refused::BadRequest),
             );
         }
-        if !control::authorised(self.config.control_token.as_deref(), &head.headers) {
+        let token = self.config.control_token.as_ref().map(|Secret(token)| token.as_str());
+        if !control::authorised(token, &head.headers) {
             return Route::Answer(StatusCode::UNAUTHORIZED, "unauthorised".into(), Some(Refused::Unauthorised));
         }
         let operation = if head.method == Method::POST {

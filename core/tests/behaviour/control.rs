@@ -1,6 +1,6 @@
 //! Contract, sections 1 and 5: push, kick, HEAD, health.
 
-use ws2http_core::Surface;
+use ws2http_core::{Secret, Surface};
 
 use crate::client::{Frame, close, text};
 use crate::pair::{Pair, pair};
@@ -88,8 +88,9 @@ fn kicks_check_their_parameters() {
 
 #[test]
 fn a_token_guards_push_kick_and_head() {
-    let mut pair = pair(|config| config.control_token = Some("t0ken".to_owned()));
+    let mut pair = pair(|config| config.control_token = Some(Secret("t0ken".to_owned())));
     let _sock = pair.open("a");
+    assert!(!format!("{:?}", pair.shards[0]).contains("t0ken"));
     for line in ["POST /a", "DELETE /a", "HEAD /a"] {
         assert_eq!(request(&mut pair, line, ""), 401);
         assert_eq!(request(&mut pair, line, "Authorization: Bearer wrong\r\n"), 401);
