@@ -6,15 +6,16 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
 use ws2http_core::CallError;
 
 use crate::stream::ApiStream;
@@ -26,9 +27,8 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// so that a call costs no second task and no wake between the two.
 pub(crate) struct Link<S: AsyncRead + AsyncWrite + Unpin> {
     sender: http1::SendRequest<Full<Bytes>>,
-    connection: http1::Connection<TokioIo<ApiStream<S>>, Full<Bytes>>,
-    /// The connection has ended and must not be polled again.
-    ended: bool,
+    /// `None` when it has ended; hyper gives up what it has not sent when this is dropped.
+    connection: Option<http1::Connection<TokioIo<ApiStream<S>>, Full<Bytes>>>,
     /// A byte of the current request may have left.
     wrote: Rc<Cell<bool>>,
 }
@@ -38,21 +38,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
         let wrote = stream.wrote();
         let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|error| describe(&error))?;
-        Ok(Link { sender, connection, ended: false, wrote })
+        Ok(Link { sender, connection: Some(connection), wrote })
     }
 
     /// Moves bytes. Ready when the connection has ended.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.ended {
+        if let Some(connection) = &mut self.connection {
             // An error is told to whoever waits for the answer.
-            self.ended = Pin::new(&mut self.connection).poll(cx).is_ready();
+            let _told = ready!(Pin::new(connection).poll(cx));
+            self.connection = None;
         }
-        if self.ended { Poll::Ready(()) } else { Poll::Pending }
+        Poll::Ready(())
     }
 
     /// The last answer is complete and the connection stays open.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.ended && self.sender.is_ready()
+        self.connection.is_some() && self.sender.is_ready()
     }
 
     /// Sends a request and collects its answer, of at most `limit` bytes.
@@ -63,10 +64,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
     ) -> Result<Response<Bytes>, CallError> {
         self.wrote.set(false);
         let request = origin_form(request);
-        let mut answer = pin!(self.sender.send_request(request.map(Full::new)));
+        // The answer comes out of the connection while that is polled, here: it needs no waking of its
+        // own, nor a share of what the task may do in one go (without which it would have to be woken).
+        let mut answer = pin!(unconstrained(self.sender.send_request(request.map(Full::new))));
         let answer = poll_fn(|cx| {
             let _ended = self.poll(cx);
-            answer.as_mut().poll(cx)
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         });
         let answer = answer.await;
         let (head, body) = answer.map_err(|error| self.failure(&error))?.into_parts();
@@ -85,18 +88,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
             return Err(CallError::TooLarge);
         }
         poll_fn(|cx| {
-            loop {
-                let frame = match Pin::new(&mut body).poll_frame(cx) {
-                    Poll::Ready(frame) => frame,
-                    Poll::Pending => {
-                        let _ended = self.poll(cx);
-                        std::task::ready!(Pin::new(&mut body).poll_frame(cx))
-                    }
-                };
+            while !body.is_end_stream() {
+                let Some(frame) = ready!(self.poll_frame(&mut body, cx)) else { break };
                 match frame {
-                    None => break,
-                    Some(Err(error)) => return Poll::Ready(Err(self.failure(&error))),
-                    Some(Ok(frame)) => {
+                    Err(error) => return Poll::Ready(Err(self.failure(&error))),
+                    Ok(frame) => {
                         // Trailers say nothing to a client.
                         let Ok(data) = frame.into_data() else { continue };
                         if collected.len() + data.len() > limit {
@@ -106,11 +102,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
                     }
                 }
             }
-            // Lets hyper see that the answer is complete and make ready for the next request.
-            let _ended = self.poll(cx);
+            if !self.is_reusable() {
+                // Lets hyper see that the answer is complete and make ready for the next request.
+                let _ended = self.poll(cx);
+            }
             Poll::Ready(Ok(std::mem::take(&mut collected).into_bytes()))
         })
         .await
+    }
+
+    /// The next piece of a body; as with the answer, it comes out of the connection.
+    fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut unwoken = Context::from_waker(Waker::noop());
+        match Pin::new(&mut *body).poll_frame(&mut unwoken) {
+            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Pending => {
+                let _ended = self.poll(cx);
+                Pin::new(body).poll_frame(&mut unwoken)
+            }
+        }
     }
 
     fn failure(&self, error: &hyper::Error) -> CallError {

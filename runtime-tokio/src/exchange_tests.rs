@@ -1,5 +1,7 @@
 //! A lane's exchanges with an API that says what each test wants, byte by byte.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
@@ -151,6 +153,30 @@ async fn a_request_of_which_nothing_left_is_unsent() {
     drop(api);
     assert_eq!(link.exchange(post("hello"), LIMIT).await.unwrap_err(), CallError::Unsent);
     assert!(!link.is_reusable());
+}
+
+#[tokio::test]
+async fn a_request_on_a_link_that_has_ended_is_unsent() {
+    let (mut link, api) = link().await;
+    drop(api);
+    poll_fn(|cx| link.poll(cx)).await;
+    assert_eq!(link.exchange(post("hello"), LIMIT).await.unwrap_err(), CallError::Unsent);
+}
+
+#[tokio::test]
+async fn a_link_may_end_just_before_the_request_is_sent() {
+    let (mut link, mut api) = link().await;
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let serve = async {
+        read_request(&mut api).await;
+        api.write_all(answer).await.expect("the link reads");
+    };
+    let (result, ()) = tokio::join!(link.exchange(post("hello"), LIMIT), serve);
+    assert_eq!(body(&result), b"ok");
+    // The link has not been polled since, and finds the end and the request at once.
+    drop(api);
+    let second = tokio::time::timeout(Duration::from_secs(10), link.exchange(post("hello"), LIMIT)).await;
+    assert_eq!(second.expect("it does not hang").unwrap_err(), CallError::Unsent);
 }
 
 #[tokio::test]

@@ -101,14 +101,14 @@ async fn run<N: Net>(shard: SharedShard<N>, lane: LaneId, first: Order) {
 /// Waits for an order; `None` if the connection ends first.
 async fn next_order<N: Net>(shard: &SharedShard<N>, lane: LaneId, link: &mut Link<N::Stream>) -> Option<Order> {
     poll_fn(|cx| {
-        // The connection first: an order for one that is gone goes back unsent.
+        if let Some(order) = shard.borrow_mut().lanes.take_order(lane) {
+            return Poll::Ready(Some(order));
+        }
         if link.poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        match shard.borrow_mut().lanes.take_order(lane, cx.waker()) {
-            Some(order) => Poll::Ready(Some(order)),
-            None => Poll::Pending,
-        }
+        shard.borrow_mut().lanes.wait(lane, cx.waker());
+        Poll::Pending
     })
     .await
 }

@@ -23,8 +23,9 @@ pub(crate) type LaneId = u32;
 struct Lane {
     /// Ends the task, which closes the connection. `None` in a free place.
     task: Option<AbortHandle>,
-    /// Wakes the task; only while it waits for an order.
+    /// Wakes the task, if it waits for an order.
     waker: Option<Waker>,
+    waiting: bool,
     order: Option<Order>,
 }
 
@@ -54,8 +55,11 @@ impl Lanes {
         self.note(order.0, id);
         let lane = &mut self.lanes[id as usize];
         lane.order = Some(order);
-        if let Some(waker) = lane.waker.take() {
-            waker.wake();
+        // One that has just been put by, and still runs, sees the order without being woken.
+        if std::mem::take(&mut lane.waiting)
+            && let Some(waker) = &lane.waker
+        {
+            waker.wake_by_ref();
         }
         None
     }
@@ -108,13 +112,19 @@ impl Lanes {
         true
     }
 
-    /// The order of a lane that waits for one; it is woken when there is one.
-    pub(crate) fn take_order(&mut self, id: LaneId, waker: &Waker) -> Option<Order> {
+    /// The next call of an idle lane, if it has been given one.
+    pub(crate) fn take_order(&mut self, id: LaneId) -> Option<Order> {
+        self.lanes[id as usize].order.take()
+    }
+
+    /// Has a lane woken when it is given a call.
+    pub(crate) fn wait(&mut self, id: LaneId, waker: &Waker) {
         let lane = &mut self.lanes[id as usize];
-        if lane.order.is_none() {
-            lane.waker = Some(waker.clone());
+        lane.waiting = true;
+        match &mut lane.waker {
+            Some(kept) => kept.clone_from(waker),
+            none => *none = Some(waker.clone()),
         }
-        lane.order.take()
     }
 
     /// Forgets a lane whose task ends by itself. An order that just came is given back.
