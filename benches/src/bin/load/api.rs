@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     pub(crate) misdirected: u64,
     /// Requests that could not be understood.
     pub(crate) broken: u64,
+    /// Connections that are open now, with the one that asks.
+    pub(crate) open: u64,
 }
 
 #[derive(Default)]
@@ -43,6 +45,7 @@ struct Counters {
     disconnects: AtomicU64,
     misdirected: AtomicU64,
     broken: AtomicU64,
+    open: AtomicU64,
 }
 
 impl Counters {
@@ -54,6 +57,7 @@ impl Counters {
             disconnects: get(&self.disconnects),
             misdirected: get(&self.misdirected),
             broken: get(&self.broken),
+            open: get(&self.open),
         }
     }
 }
@@ -101,6 +105,7 @@ impl Server {
                     let entry = self.links.vacant_entry();
                     let token = Token(entry.key());
                     entry.insert(Link::register(stream, self.poll.registry(), token)?);
+                    count(&self.counters.open);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -120,6 +125,7 @@ impl Server {
             return;
         }
         let mut link = self.links.remove(key);
+        self.counters.open.fetch_sub(1, Ordering::Relaxed);
         // Closing takes it out of the loop anyway.
         let _ = link.deregister(self.poll.registry());
     }

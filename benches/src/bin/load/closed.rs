@@ -29,6 +29,9 @@ struct Round {
     cpu_us: f64,
     api_cpu_us: f64,
     load_cpu_us: f64,
+    /// The measured program's processor time over that of the API and the clients: steadier than either from run to
+    /// run, as the machine's speed cancels out. For comparing two gateways; not the ratio to the relay.
+    cpu_relative: f64,
     /// How often a thread of the measured program went to sleep, per message.
     sleeps: f64,
     /// What other processes took of the machine meanwhile.
@@ -133,6 +136,7 @@ fn measure(args: &Closed, number: usize, which: Which, server: &Server, api: &Se
         cpu_us: between.cpu_us(&between.target),
         api_cpu_us: between.cpu_us(&between.api),
         load_cpu_us: between.cpu_us(&between.load),
+        cpu_relative: between.target.cpu.as_secs_f64() / (between.api.cpu + between.load.cpu).as_secs_f64(),
         sleeps: between.target.voluntary as f64 / between.done as f64,
         others_percent: between.others_percent(),
     })
@@ -154,19 +158,19 @@ fn ratios(rounds: &[Round]) -> Ratios {
 
 fn print_head() {
     println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}{:>8}",
-        "round", "", "messages", "p50", "p99", "max", "CPU of it", "API", "load", "sleeps", "others"
+        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
+        "round", "", "messages", "p50", "p99", "max", "CPU of it", "API", "load", "relative", "sleeps", "others"
     );
     println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}{:>8}",
-        "", "", "per s", "ms", "ms", "ms", "us/message", "us", "us", "/message", "%"
+        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
+        "", "", "per s", "ms", "ms", "ms", "us/message", "us", "us", "", "/message", "%"
     );
 }
 
 fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64) {
     let which = format!("{which:?}").to_lowercase();
     println!(
-        "{name:<8}{which:<9}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>8.3}{:>8.0}",
+        "{name:<8}{which:<9}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>10.3}{:>8.3}{:>8.0}",
         value(|round| round.messages_per_second),
         value(|round| round.latency.p50_us) / 1e3,
         value(|round| round.latency.p99_us) / 1e3,
@@ -174,6 +178,7 @@ fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64
         value(|round| round.cpu_us),
         value(|round| round.api_cpu_us),
         value(|round| round.load_cpu_us),
+        value(|round| round.cpu_relative),
         value(|round| round.sleeps),
         value(|round| round.others_percent),
     );
@@ -216,6 +221,7 @@ mod tests {
             cpu_us,
             api_cpu_us: 1.0,
             load_cpu_us: 1.0,
+            cpu_relative: 1.0,
             sleeps: 0.0,
             others_percent: 0.0,
         }

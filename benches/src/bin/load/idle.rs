@@ -18,8 +18,6 @@ use crate::usage::{Memory, Usage};
 const SETTLED_WITHIN: u64 = 64 * 1024;
 const SETTLED_FOR: Duration = Duration::from_secs(1);
 const SETTLE_LIMIT: Duration = Duration::from_secs(15);
-/// The gateway keeps idle connections to the API, and their buffers, for 15 s.
-const API_CONNECTIONS_CLOSE: Duration = Duration::from_secs(17);
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -65,29 +63,28 @@ pub(crate) fn run(args: &Idle) -> Result<()> {
 
 fn measure(args: &Idle, gateway: &Server, api: &Server) -> Result<Report> {
     let (count, at_once) = (args.connections, args.common.at_once);
-    let fresh = settle(gateway)?;
+    let fresh = settle(gateway, api)?;
     let mut team = Team::new(stage::web_socket(gateway, 64), args.common.threads)?;
     eprintln!("warm-up: {at_once} connections, a message each");
     team.connect(at_once, at_once, true)?;
     team.close(at_once)?;
     stage::await_disconnects(api, at_once as u64)?;
-    let start = settle(gateway)?;
+    let start = settle(gateway, api)?;
 
     eprintln!("opening {count} connections");
     let opening = Instant::now();
     let connect = team.connect(count, at_once, args.greet)?;
     let opened_in = opening.elapsed();
-    let idle = settle(gateway)?;
+    eprintln!("waiting until its memory settles, and its idle connections to the API are closed");
+    let idle = settle(gateway, api)?;
 
-    eprintln!("idle for {:?}", args.seconds);
+    eprintln!("watching the idle gateway for {:?}", args.seconds);
     let (idle_cpu, sleeps, idle_for) = watch_idle(&mut team, gateway, args.seconds)?;
 
     eprintln!("closing");
     team.close(at_once)?;
     stage::await_disconnects(api, (count + at_once) as u64)?;
-    eprintln!("  waiting {API_CONNECTIONS_CLOSE:?} for idle API connections to close");
-    std::thread::sleep(API_CONNECTIONS_CLOSE);
-    let end = settle(gateway)?;
+    let end = settle(gateway, api)?;
     Ok(Report {
         scenario: "idle",
         machine: Machine::here(),
@@ -122,8 +119,10 @@ fn watch_idle(team: &mut Team, gateway: &Server, time: Duration) -> Result<(Dura
     Ok((used.cpu, used.voluntary, start.elapsed()))
 }
 
-/// The gateway's memory, once it stays the same (or will not, for a while).
-fn settle(gateway: &Server) -> Result<Memory> {
+/// The gateway's memory, once it has closed its idle connections to the API and then stays the same
+/// (or will not, for a while).
+fn settle(gateway: &Server, api: &Server) -> Result<Memory> {
+    stage::await_no_api_connections(api)?;
     let deadline = Instant::now() + SETTLE_LIMIT;
     let mut settled = Memory::of(gateway.pid())?;
     let mut since = Instant::now();

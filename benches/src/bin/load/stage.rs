@@ -14,6 +14,7 @@ use crate::swarm::Target;
 use crate::usage::{Usage, Used, machine_cpu};
 
 const DISCONNECTS_LIMIT: Duration = Duration::from_secs(60);
+const API_CONNECTIONS_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts the gateway in front of `api`.
 pub(crate) fn start_gateway(common: &Common, api: &Server) -> Result<Server> {
@@ -59,6 +60,19 @@ pub(crate) fn await_disconnects(api: &Server, expected: u64) -> Result<Counts> {
         }
         interrupt::sleep_until(Instant::now() + Duration::from_millis(50))?;
     }
+}
+
+/// Waits until nobody but us keeps a connection to the API: what a kept one costs is no idle client's cost.
+pub(crate) fn await_no_api_connections(api: &Server) -> Result<()> {
+    let deadline = Instant::now() + API_CONNECTIONS_LIMIT;
+    while server::counts(api.address)?.open > 1 {
+        if Instant::now() > deadline {
+            eprintln!("  it keeps connections to the API for over {API_CONNECTIONS_LIMIT:?}: they count too");
+            return Ok(());
+        }
+        interrupt::sleep_until(Instant::now() + Duration::from_millis(200))?;
+    }
+    Ok(())
 }
 
 /// A look at everyone who works for a message.
