@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -61,6 +62,10 @@ impl Server {
                 () = before => {}
                 () = self.other_side_ends() => return GONE,
             }
+        }
+        // An answer to somebody who had given up before is none, however late this side is.
+        if self.other_side_ends().now_or_never().is_some() {
+            return GONE;
         }
         if matches!(answer.content, Content::Nothing) && answer.then == Then::Hang {
             self.other_side_ends().await;

@@ -189,7 +189,7 @@ async fn delete_is_repeated_after_failures(binary: Binary) {
         Answer::raw("nonsense\r\n\r\n", crate::api::Then::Close)
     }];
     for fault in faults {
-        let rig = binary.rig("--api-timeout 500ms", failing(2, fault)).await;
+        let rig = binary.rig("--api-timeout 2s", failing(2, fault)).await;
         drop(rig.connect("a").await);
         rig.api.request("DELETE", "a", 2).await;
         rig.finish().await;

@@ -142,9 +142,7 @@ async fn closes_are_spread(binary: Binary) {
     let (first, last) = (times[0], times[39]);
     assert!(last - first > Duration::from_secs(1), "spread over --drain, not within {:?}", last - first);
     assert!(last < Duration::from_secs(8), "the last after {last:?}");
-    for pair in times.windows(2) {
-        assert!(pair[1] - pair[0] < Duration::from_millis(1000), "not all in one go: {times:?}");
-    }
+    assert!(times[30] - times[10] > Duration::from_millis(200), "not all in one go: {times:?}");
     drop(clients);
     exits_with(&mut rig, 0).await;
     rig.api.settled().await;

@@ -86,7 +86,7 @@ async fn api_connections_are_reused(binary: Binary) {
 
 async fn waiting_connects_time_out(binary: Binary) {
     // One connection to the API, and that hangs: the next connect must not wait for ever.
-    let rig = binary.rig("--max-api-connections 1 --threads 1 --api-timeout 600ms", |request: &Request| {
+    let rig = binary.rig("--max-api-connections 1 --threads 1 --api-timeout 2s", |request: &Request| {
         if request.client() == "stuck" { Answer::hang() } else { echo(request) }
     });
     let rig = rig.await;

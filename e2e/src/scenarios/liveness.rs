@@ -8,7 +8,7 @@ use crate::rig::Binary;
 
 super::scenarios!["liveness":
     quiet_clients_are_pinged, silent_clients_are_dropped, traffic_is_life, no_pings_when_off, pings_are_answered,
-    unasked_pongs_are_fine,
+    unasked_pongs_are_fine, a_stall_of_the_gateway_is_not_the_clients_fault,
 ];
 
 async fn quiet_clients_are_pinged(binary: Binary) {
@@ -79,6 +79,21 @@ async fn unasked_pongs_are_fine(binary: Binary) {
     raw.send(&Frame::new(TEXT, "m")).await;
     raw.expect(TEXT, "m").await;
     assert_eq!(rig.api.messages_of("a"), ["m"], "control frames do not reach the API");
+    drop(raw);
+    rig.finish().await;
+}
+
+async fn a_stall_of_the_gateway_is_not_the_clients_fault(binary: Binary) {
+    let rig = binary.rig("--ping-interval 1s --pong-timeout 1s", echo).await;
+    let mut raw = rig.open("a").await;
+    let ping = raw.frame().await;
+    assert_eq!(ping.opcode, PING);
+    rig.gateway.freeze();
+    raw.send(&Frame::new(PONG, &ping.payload)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    rig.gateway.thaw();
+    raw.send(&Frame::new(TEXT, "I answered in time")).await;
+    raw.expect(TEXT, "I answered in time").await;
     drop(raw);
     rig.finish().await;
 }
