@@ -29,6 +29,8 @@ pub(crate) struct Socket {
     pub(crate) eof: bool,
     /// Another connect waits for this client to prove that it lives.
     pub(crate) challenged: bool,
+    /// A deadline that came up late has been put off.
+    pub(crate) spared: bool,
     /// When bytes last came in.
     pub(crate) last_seen: Timestamp,
     /// Until when a ping must be answered.
@@ -53,6 +55,7 @@ impl Socket {
             paused: false,
             eof: false,
             challenged: false,
+            spared: false,
             last_seen: now,
             pong_due: Timestamp::NEVER,
             stall_due: Timestamp::NEVER,

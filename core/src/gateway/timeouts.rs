@@ -1,5 +1,7 @@
 //! Time passes: what is due, and when to look again.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use tungstenite::protocol::frame::coding::Control;
@@ -11,6 +13,13 @@ use crate::session::SessionId;
 use crate::socket::{HttpState, Socket, Wire};
 use crate::{ConnId, Timestamp};
 
+/// A deadline that is looked at so late shows that this process, or its machine, stood still.
+const LATE: Duration = Duration::from_millis(250);
+
+/// After that, sockets have so long to bring what they received, and to take what they are to send,
+/// before they are judged; once for each deadline.
+const GRACE: Duration = Duration::from_millis(250);
+
 impl Gateway {
     /// Does everything that is due.
     pub(super) fn expire(&mut self) {
@@ -18,7 +27,12 @@ impl Gateway {
             self.give_up_call(call, CallFailure::Timeout);
         }
         while let Some((at, conn)) = self.timers.due(self.now) {
-            if self.sockets.get(conn).is_some_and(|socket| socket.armed == at) {
+            let Some(socket) = self.sockets.get_mut(conn).filter(|socket| socket.armed == at) else { continue };
+            if self.now.since(at) >= LATE && !std::mem::replace(&mut socket.spared, true) {
+                socket.armed = self.now + GRACE;
+                self.timers.push(socket.armed, conn);
+            } else {
+                socket.spared = false;
                 self.socket_due(conn);
             }
         }

@@ -101,3 +101,17 @@ fn an_idle_gateway_wants_to_be_woken_only_for_pings() {
     }
     assert!(wakes <= 200, "{wakes}");
 }
+
+#[test]
+fn a_gateway_that_stood_still_looks_at_its_sockets_before_it_judges_them() {
+    let mut pair = pair(|_| {});
+    let (answered, silent) = (pair.open("a"), pair.open("b"));
+    pair.pass(Duration::from_secs(30));
+    // The pong comes in while nobody looks, for longer than it may take.
+    pair.now = pair.now + Duration::from_secs(60);
+    pair.event(0, ws2http_core::Event::Timeout);
+    pair.send(answered, frame(0x8a, ""));
+    pair.pass(Duration::from_secs(1));
+    assert!(!pair.sock(answered).closed);
+    assert!(pair.sock(silent).closed);
+}
