@@ -163,9 +163,7 @@ async fn idle_connection_closed_by_the_api(binary: Binary) {
     for round in 0..20 {
         if round % 2 == 0 {
             rig.api.close_idle();
-            // One descriptor more is the client. A message that overtakes the FIN would meet a connection
-            // that nobody can know to be dead.
-            until("idle connections to close", || rig.gateway.descriptors() <= idle + 1).await;
+            rig.no_api_connections(idle + 1).await;
         }
         let text = format!("round {round}");
         client.send_text(&text).await;
