@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::gateway::Gateway;
 use crate::http;
 use crate::raw::Raw;
+use crate::wait::until;
 
 /// The gateway binary under test.
 #[derive(Clone, Debug)]
@@ -147,6 +148,16 @@ impl Rig {
             (404, None) => None,
             _ => panic!("HEAD /{id}: {answer:?}"),
         }
+    }
+
+    /// Waits until no connection to the API is left, seen from both sides: the gateway has no more than
+    /// `others` descriptors. What is sent before it could notice an end may meet a dead connection.
+    ///
+    /// # Panics
+    /// When that does not come about.
+    pub async fn no_api_connections(&self, others: usize) {
+        let gone = || self.api.open_connections() == 0 && self.gateway.descriptors() <= others;
+        until("the connections to the API to end", gone).await;
     }
 
     /// Ends a scenario whose clients have all gone: everything settles, the laws were kept, and

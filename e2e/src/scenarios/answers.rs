@@ -16,7 +16,7 @@ async fn empty_answers_send_nothing(binary: Binary) {
         "204" => Answer::empty(),
         "empty" => Answer::new(200, ""),
         "chunked" => Answer::new(200, "").framed(Framing::Chunked(1)),
-        "closed" => Answer::new(200, "").framed(Framing::UntilClose),
+        "closed" => Answer::new(200, "").framed(Framing::UntilClose).header("Connection", "close"),
         "binary" => Answer::binary(""),
         _ => echo(request),
     });
@@ -54,6 +54,7 @@ async fn answers_in_every_framing(binary: Binary) {
         }
     });
     let rig = rig.await;
+    let idle = rig.gateway.descriptors();
     let mut client = rig.connect("a").await;
     let framings = [
         "plain", "chunked", "until close", "closing", "closed", "half closed", "dripping", "1.0", "no reason", "continue",
@@ -62,6 +63,9 @@ async fn answers_in_every_framing(binary: Binary) {
     for framing in framings {
         client.send_text(framing).await;
         assert_eq!(client.next().await, Heard::Text("answer".into()), "{framing}");
+        if !["plain", "chunked", "dripping"].contains(&framing) {
+            rig.no_api_connections(idle + 1).await;
+        }
     }
     drop(client);
     rig.finish().await;

@@ -46,7 +46,7 @@ async fn restarts_between_calls(binary: Binary) {
         client.send_text(&text).await;
         client.expect_text(&text).await;
         rig.api.stop().await;
-        until("the gateway to notice", || rig.gateway.descriptors() <= idle + 1).await;
+        rig.no_api_connections(idle + 1).await;
         rig.api.resume();
     }
     client.close(1000, "").await;
@@ -114,11 +114,14 @@ async fn answers_nobody_asked_for(binary: Binary) {
 async fn closing_after_each_answer(binary: Binary) {
     for answer in [|answer: Answer| answer.closing(), |answer: Answer| answer.then(Then::Close)] {
         let rig = binary.rig("", move |request: &Request| answer(echo(request))).await;
+        let idle = rig.gateway.descriptors();
         let mut client = rig.connect("a").await;
         for number in 0..30 {
+            rig.no_api_connections(idle + 1).await;
             client.send_text(&number.to_string()).await;
             client.expect_text(&number.to_string()).await;
         }
+        rig.no_api_connections(idle + 1).await;
         client.close(1000, "").await;
         assert_eq!(rig.api.messages_of("a").len(), 30, "each message once");
         rig.finish().await;

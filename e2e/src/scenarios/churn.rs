@@ -22,8 +22,9 @@ async fn crowd(binary: Binary, visitors: u32, ids: u32, pause: Duration, stall: 
         move |request: &Request| town.answer(request)
     });
     api.forget();
-    let flags = words("--pong-timeout 500ms --handshake-timeout 30s --api-timeout 60s --close-timeout 500ms");
-    let rig = binary.rig_with(&flags, api, "/").await;
+    let close = if stall.is_some() { "500ms" } else { "5s" };
+    let flags = format!("--pong-timeout 500ms --handshake-timeout 30s --api-timeout 60s --close-timeout {close}");
+    let rig = binary.rig_with(&words(&flags), api, "/").await;
     let (public, control) = (rig.gateway.public, rig.gateway.control);
     let places = Places { public, control, ids, pause };
     let visits = (0..visitors).map(|index| {

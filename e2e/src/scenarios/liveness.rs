@@ -93,7 +93,11 @@ async fn a_stall_of_the_gateway_is_not_the_clients_fault(binary: Binary) {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     rig.gateway.thaw();
     raw.send(&Frame::new(TEXT, "I answered in time")).await;
-    raw.expect(TEXT, "I answered in time").await;
+    let mut frame = raw.frame().await;
+    while frame.opcode == PING {
+        frame = raw.frame().await;
+    }
+    assert_eq!(frame.payload, b"I answered in time");
     drop(raw);
     rig.finish().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::{Answer, Licence, Request, echo, silent};
 use crate::client::Heard;
 use crate::rig::Binary;
-use crate::wait::{Gate, until};
+use crate::wait::Gate;
 
 super::scenarios!["messages":
     text_and_binary, unwrapped, large_both_ways, order_with_a_jittery_api, one_call_at_a_time, several_calls_per_client, clients_do_not_wait_for_each_other, idle_connection_closed_by_the_api, seen_calls_are_not_repeated, full_queue_stops_reading, full_queue_by_bytes, pings_while_a_call_hangs,
@@ -163,9 +163,7 @@ async fn idle_connection_closed_by_the_api(binary: Binary) {
     for round in 0..20 {
         if round % 2 == 0 {
             rig.api.close_idle();
-            // One descriptor more is the client. A message that overtakes the FIN would meet a connection
-            // that nobody can know to be dead.
-            until("idle connections to close", || rig.gateway.descriptors() <= idle + 1).await;
+            rig.no_api_connections(idle + 1).await;
         }
         let text = format!("round {round}");
         client.send_text(&text).await;
