@@ -16,8 +16,9 @@ use crate::usage::{Memory, Usage};
 
 /// Memory that stays within this, for as long as `SETTLED_FOR`, has settled.
 const SETTLED_WITHIN: u64 = 64 * 1024;
-const SETTLED_FOR: Duration = Duration::from_secs(1);
-const SETTLE_LIMIT: Duration = Duration::from_secs(15);
+/// Longer than allocators take to give freed memory back.
+const SETTLED_FOR: Duration = Duration::from_secs(3);
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Serialize)]
 struct Report {
