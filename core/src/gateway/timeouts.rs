@@ -136,6 +136,10 @@ impl Gateway {
             }
             Wire::CloseReceived(_) => self.answer_close(conn),
             Wire::WebSocket => {}
+            // Nothing of it has been offered to the socket yet: it is we who are late.
+            Wire::Finishing if !socket.send.is_empty() && socket.stall_due == Timestamp::NEVER => {
+                socket.deadline = self.now + self.config.close_timeout;
+            }
             Wire::CloseSent | Wire::Finishing | Wire::Lingering => self.close_socket(conn),
         }
     }

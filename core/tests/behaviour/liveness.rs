@@ -115,3 +115,22 @@ fn a_gateway_that_stood_still_looks_at_its_sockets_before_it_judges_them() {
     assert!(!pair.sock(answered).closed);
     assert!(pair.sock(silent).closed);
 }
+
+#[test]
+fn an_answer_that_was_never_offered_to_the_socket_is_not_thrown_away() {
+    use ws2http_core::{Action, Event, Out, Peer, Surface};
+    let mut pair = pair(|config| config.max_connections = 0);
+    let (gateway, mut out) = (&mut pair.shards[0], Out::new());
+    let peer = Peer { address: [192, 0, 2, 7].into(), surface: Surface::Public };
+    let conn = gateway.accept(pair.now, peer, &mut out);
+    let mut handshake = crate::client::handshake("a", "").into_bytes();
+    gateway.handle(pair.now, Event::Received(conn, &mut handshake), &mut out);
+    // The driver is held up for longer than --close-timeout, again and again.
+    for seconds in [6, 7, 14, 15] {
+        gateway.handle(pair.now + Duration::from_secs(seconds), Event::Timeout, &mut out);
+    }
+    assert!(!out.actions.iter().any(|action| matches!(action, Action::Close(_))), "{:?}", out.actions);
+    let mut buffer = Vec::new();
+    gateway.transmit(conn, &mut buffer);
+    assert!(buffer.starts_with(b"HTTP/1.1 503"));
+}
