@@ -267,3 +267,7 @@ impl Law {
         flights.chain(owed).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "law_tests.rs"]
+mod tests;
