@@ -73,7 +73,8 @@ pub(super) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item 
     lines.flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-fn parse_length(value: &[u8]) -> Result<u64, Refusal> {
+/// A number of bytes, as HTTP writes it.
+pub(super) fn parse_length(value: &[u8]) -> Result<u64, Refusal> {
     // `u64::from_str` alone would take a sign.
     let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let length = digits.and_then(|digits| digits.parse().ok());

@@ -1,8 +1,10 @@
-//! HTTP/1.1 on the listening side, strictly (contract, section 9; RFC 9112).
+//! HTTP/1.1: on the listening side, strictly (contract, section 9; RFC 9112); towards the API, for drivers
+//! without an HTTP client of their own.
 //!
 //! Whatever two readers could understand differently is refused, and the connection closed: behind
 //! a proxy, a disagreement on where a request ends is a way to smuggle another one in.
 
+mod answer;
 mod body;
 mod fields;
 mod forward;
@@ -10,6 +12,7 @@ mod framing;
 mod head;
 #[cfg(test)]
 mod properties;
+mod request;
 mod request_line;
 mod response;
 #[cfg(test)]
@@ -19,10 +22,12 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+pub use answer::{Answer, AnswerReader};
 pub(crate) use body::BodyReader;
 pub(crate) use forward::forwarded_headers;
 pub(crate) use framing::BodyLength;
 pub(crate) use head::{Head, HeadScan, parse_head};
+pub use request::write_request_head;
 pub(crate) use response::{CONTINUE, write_response};
 
 /// A request that HTTP itself forbids: it is answered with this, then the connection is closed.
