@@ -64,11 +64,11 @@ impl<N: Net> Api<N> {
     pub(crate) async fn connect(&self) -> Result<ApiStream<N::Stream>, String> {
         let stream = self.connect_any().await?;
         let Some(tls) = &self.tls else {
-            return Ok(ApiStream::plain(stream));
+            return Ok(ApiStream::Plain(stream));
         };
         let handshake = tls.connector.connect(tls.name.clone(), stream);
         match timeout(CONNECT_TIMEOUT, handshake).await {
-            Ok(Ok(stream)) => Ok(ApiStream::tls(stream)),
+            Ok(Ok(stream)) => Ok(ApiStream::Tls(Box::new(stream))),
             Ok(Err(error)) => Err(format!("TLS with {}: {error}", self.host)),
             Err(_) => Err(format!("TLS with {}: no answer in {CONNECT_TIMEOUT:?}", self.host)),
         }

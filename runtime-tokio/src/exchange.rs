@@ -1,194 +1,145 @@
-//! One exchange of a request and an answer with the API, by hyper.
+//! A connection to the API: one request out, one answer in, then the next.
+//!
+//! It is polled, by the lane's task or by whoever brings a request, and owns no buffer between calls.
 
-use std::cell::Cell;
-use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::unconstrained;
-use ws2http_core::CallError;
+use bytes::{Buf, Bytes};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ws2http_core::{Answer, AnswerReader, CallError, write_request_head};
 
 use crate::stream::ApiStream;
 
-/// Bounds hyper's buffers, and with it the head of an answer.
-const MAX_BUFFER: usize = 64 * 1024;
+/// A body up to this size is copied behind its head: cheaper than to write the two as two.
+const COPIED: usize = 8 * 1024;
 
-/// A connection to the API, and hyper's state machine on it. Both are driven by the lane's task,
-/// so that a call costs no second task and no wake between the two.
-pub(crate) struct Link<S: AsyncRead + AsyncWrite + Unpin> {
-    sender: http1::SendRequest<Full<Bytes>>,
-    /// `None` when it has ended; hyper gives up what it has not sent when this is dropped.
-    connection: Option<http1::Connection<TokioIo<ApiStream<S>>, Full<Bytes>>>,
-    /// A byte of the current request may have left.
-    wrote: Rc<Cell<bool>>,
+/// A connection to the API.
+pub(crate) struct Link<S> {
+    stream: ApiStream<S>,
+    /// What the stream has not taken yet of the request under way.
+    head: Bytes,
+    body: Bytes,
+    unflushed: bool,
+    /// A byte of the request under way may have left.
+    wrote: bool,
+    /// Reads the answer of the request under way.
+    answer: Option<AnswerReader>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Link<S> {
-    pub(crate) async fn open(stream: ApiStream<S>) -> Result<Self, String> {
-        let wrote = stream.wrote();
-        let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = handshake.map_err(|error| describe(&error))?;
-        Ok(Link { sender, connection: Some(connection), wrote })
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    pub(crate) fn new(stream: ApiStream<S>) -> Self {
+        let (head, body) = (Bytes::new(), Bytes::new());
+        Link { stream, head, body, unflushed: false, wrote: false, answer: None }
     }
 
-    /// Moves bytes. Ready when the connection has ended.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(connection) = &mut self.connection {
-            // An error is told to whoever waits for the answer.
-            let _told = ready!(Pin::new(connection).poll(cx));
-            self.connection = None;
+    /// No request is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.answer.is_none()
+    }
+
+    /// Begins an exchange, whose answer has a body of at most `limit` bytes. `scratch` is free for use.
+    /// [`Link::poll_answer`] has the rest, also the errors.
+    pub(crate) fn send(&mut self, request: Request<Bytes>, limit: usize, scratch: &mut Vec<u8>, cx: &mut Context<'_>) {
+        debug_assert!(self.is_idle(), "one request at a time");
+        scratch.clear();
+        write_request_head(scratch, &request);
+        self.body = request.into_body();
+        if self.body.len() <= COPIED {
+            scratch.extend_from_slice(&std::mem::take(&mut self.body));
         }
-        Poll::Ready(())
-    }
-
-    /// The last answer is complete and the connection stays open.
-    pub(crate) fn is_reusable(&self) -> bool {
-        self.connection.is_some() && self.sender.is_ready()
-    }
-
-    /// Sends a request and collects its answer, of at most `limit` bytes.
-    pub(crate) async fn exchange(
-        &mut self,
-        request: Request<Bytes>,
-        limit: usize,
-    ) -> Result<Response<Bytes>, CallError> {
-        self.wrote.set(false);
-        let request = origin_form(request);
-        // The answer comes out of the connection while that is polled, here: it needs no waking of its
-        // own, nor a share of what the task may do in one go (without which it would have to be woken).
-        let mut answer = pin!(unconstrained(self.sender.send_request(request.map(Full::new))));
-        let answer = poll_fn(|cx| {
-            let _ended = self.poll(cx);
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        });
-        let answer = answer.await;
-        let (head, body) = answer.map_err(|error| self.failure(&error))?.into_parts();
-        let body = self.collect(body, limit).await?;
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // Nobody asked for it, and what follows is not HTTP.
-            return Err(CallError::Malformed("101 Switching Protocols".to_owned()));
+        self.answer = Some(AnswerReader::new(limit));
+        self.wrote = false;
+        self.unflushed = true;
+        let taken = match Pin::new(&mut self.stream).poll_write(cx, scratch) {
+            Poll::Ready(Ok(taken)) => taken,
+            // Polled again, it tells its error again, or wakes the lane's task.
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        self.wrote |= taken > 0;
+        if taken < scratch.len() {
+            self.head = Bytes::copy_from_slice(&scratch[taken..]);
         }
-        Ok(Response::from_parts(head, body))
+        // An error comes up again where the answer is waited for.
+        let _later = self.poll_send(cx);
     }
 
-    async fn collect(&mut self, mut body: Incoming, limit: usize) -> Result<Bytes, CallError> {
-        let mut collected = Collected::default();
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if announced > limit {
-            return Err(CallError::TooLarge);
-        }
-        poll_fn(|cx| {
-            while !body.is_end_stream() {
-                let Some(frame) = ready!(self.poll_frame(&mut body, cx)) else { break };
-                match frame {
-                    Err(error) => return Poll::Ready(Err(self.failure(&error))),
-                    Ok(frame) => {
-                        // Trailers say nothing to a client.
-                        let Ok(data) = frame.into_data() else { continue };
-                        if collected.len() + data.len() > limit {
-                            return Poll::Ready(Err(CallError::TooLarge));
-                        }
-                        collected.push(data, announced);
-                    }
-                }
+    /// Moves the request under way on.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.head.is_empty() || !self.body.is_empty() {
+            let parts = [IoSlice::new(&self.head), IoSlice::new(&self.body)];
+            let taken = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &parts))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            if !self.is_reusable() {
-                // Lets hyper see that the answer is complete and make ready for the next request.
-                let _ended = self.poll(cx);
-            }
-            Poll::Ready(Ok(std::mem::take(&mut collected).into_bytes()))
-        })
-        .await
+            self.wrote = true;
+            let of_head = taken.min(self.head.len());
+            self.head.advance(of_head);
+            self.body.advance(taken - of_head);
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// The next piece of a body; as with the answer, it comes out of the connection.
-    fn poll_frame(
-        &mut self,
-        body: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut unwoken = Context::from_waker(Waker::noop());
-        match Pin::new(&mut *body).poll_frame(&mut unwoken) {
-            Poll::Ready(frame) => Poll::Ready(frame),
-            Poll::Pending => {
-                let _ended = self.poll(cx);
-                Pin::new(body).poll_frame(&mut unwoken)
-            }
+    /// Moves bytes until the request under way has its answer. `input` is free for use.
+    pub(crate) fn poll_answer(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> Poll<Result<Answer, CallError>> {
+        loop {
+            let sent = self.poll_send(cx);
+            // Whoever refuses a request may answer before having read it.
+            let read = self.poll_read(input, cx);
+            let Some(reader) = &mut self.answer else { return Poll::Pending };
+            let (fed, ended) = match read {
+                Poll::Ready(Ok(0)) => (Ok(None), Some("closed before the answer was complete".to_owned())),
+                Poll::Ready(Ok(count)) => (reader.feed(&input[..count]), None),
+                Poll::Ready(Err(error)) => (Ok(None), Some(error.to_string())),
+                Poll::Pending => match sent {
+                    Poll::Ready(Err(error)) => (Ok(None), Some(error.to_string())),
+                    Poll::Ready(Ok(())) | Poll::Pending => return Poll::Pending,
+                },
+            };
+            let answer = match (fed, ended) {
+                (Ok(None), None) => continue,
+                (Ok(Some(answer)), _) => Ok(answer),
+                (Err(error), _) => Err(error),
+                (Ok(None), Some(how)) => self.cut_off(how),
+            };
+            self.answer = None;
+            return Poll::Ready(answer.map(|answer| self.checked(answer, input, cx)));
         }
     }
 
-    fn failure(&self, error: &hyper::Error) -> CallError {
-        if !self.wrote.get() {
-            CallError::Unsent
-        } else if error.is_parse() || is_malformed_body(error) {
-            CallError::Malformed(describe(error))
-        } else {
-            CallError::Broken(describe(error))
+    fn poll_read(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(input);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// The connection has ended before it was known that the answer had.
+    fn cut_off(&mut self, how: String) -> Result<Answer, CallError> {
+        if !self.wrote {
+            return Err(CallError::Unsent);
         }
-    }
-}
-
-/// A request as it goes to the server itself: with path and query only, `Host` says the rest.
-fn origin_form(mut request: Request<Bytes>) -> Request<Bytes> {
-    let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
-    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-    request
-}
-
-/// A body in parts. A single part, the usual case, is not copied.
-#[derive(Default)]
-struct Collected {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Collected {
-    fn len(&self) -> usize {
-        self.first.len() + self.all.len()
+        let reader = self.answer.take().ok_or_else(|| CallError::Broken(how.clone()))?;
+        reader.end().map_err(|_| CallError::Broken(how))
     }
 
-    fn push(&mut self, data: Bytes, announced: usize) {
-        if self.len() == 0 {
-            self.first = data;
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.reserve(announced.max(self.first.len() + data.len()));
-            self.all.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.all.extend_from_slice(&data);
+    /// A connection with a rest of the request in it, or with its end, is not used again.
+    fn checked(&mut self, answer: Answer, input: &mut [u8], cx: &mut Context<'_>) -> Answer {
+        let rest = self.unflushed || !self.head.is_empty() || !self.body.is_empty();
+        let keep_alive = answer.keep_alive && !rest && !self.has_ended(input, cx);
+        Answer { keep_alive, ..answer }
     }
 
-    fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    /// Whether a connection between two requests is of no more use. If it is, the task of `cx` is
+    /// woken when that changes. What comes unasked makes a connection useless too.
+    pub(crate) fn has_ended(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> bool {
+        self.poll_read(input, cx).is_ready()
     }
-}
-
-/// Whether it is the framing of a body that is wrong, and not the connection.
-fn is_malformed_body(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
-}
-
-/// An error with what is behind it.
-fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

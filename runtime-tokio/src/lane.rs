@@ -1,116 +1,115 @@
-//! A lane's task: one connection to the API that serves one call after the other.
+//! A lane: one connection to the API that serves one call after the other.
+//!
+//! As with clients' sockets, the connection stands in the worker's table: a call is written to it
+//! at once, by whoever brought it about. The task is what the connection's reactor wakes.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use tokio::task::spawn_local;
-use ws2http_core::{CallError, CallId, Event};
+use ws2http_core::{Answer, CallError, CallId, Event};
 
 use crate::exchange::Link;
-use crate::lanes::{KEEP_IDLE, LaneId, Order};
+use crate::lanes::{KEEP_IDLE, LaneId};
 use crate::net::Net;
 use crate::shard::{Shard, SharedShard};
+
+/// Calls that one lane's task may end before the other tasks have their turn.
+const ROUNDS: usize = 16;
 
 impl<N: Net> Shard<N> {
     /// Has a call made, by an idle lane if one may be used, else by a new one.
     pub(crate) fn call(&mut self, id: CallId, request: Request<Bytes>, fresh: bool) {
-        let order = (id, request);
-        let order = if fresh { Some(order) } else { self.lanes.give_idle(order) };
-        if let Some(order) = order {
-            let lane = self.lanes.open(id);
-            let task = spawn_local(run(self.shared(), lane, order));
-            self.lanes.started(lane, task.abort_handle());
+        while let Some(lane) = if fresh { None } else { self.lanes.take_idle() } {
+            if self.is_usable(lane) {
+                self.lanes.begin(lane, id);
+                return self.send(lane, request);
+            }
+            self.lanes.close(lane);
+        }
+        let lane = self.lanes.open(id);
+        let task = spawn_local(run(self.shared(), lane, request));
+        self.lanes.started(lane, task.abort_handle());
+    }
+
+    /// Whether the API, as far as is known here, has not closed an idle lane's connection.
+    fn is_usable(&mut self, lane: LaneId) -> bool {
+        let link = self.lanes.link(lane);
+        link.is_some_and(|(link, waker)| !link.has_ended(&mut self.input, &mut Context::from_waker(waker)))
+    }
+
+    fn lane_opened(&mut self, lane: LaneId, link: Link<N::Stream>, first: Request<Bytes>, waker: &Waker) {
+        self.lanes.connected(lane, link);
+        self.lanes.wake_by(lane, waker);
+        self.send(lane, first);
+    }
+
+    fn send(&mut self, lane: LaneId, request: Request<Bytes>) {
+        if let Some((link, waker)) = self.lanes.link(lane) {
+            let limit = self.config.max_message;
+            link.send(request, limit, &mut self.output, &mut Context::from_waker(waker));
         }
     }
 
-    /// Tells the gateway how a call ended. A lane that is put by for `keep` may find its next
-    /// order at once; it ends if it is not, and then this gives false.
-    fn call_ended(
-        &mut self,
-        lane: LaneId,
-        call: CallId,
-        result: Result<Response<Bytes>, CallError>,
-        keep: Option<Duration>,
-    ) -> bool {
+    /// Moves a lane on. Ready when its task is of no more use.
+    fn poll_lane(&mut self, lane: LaneId, cx: &mut Context<'_>) -> Poll<()> {
+        self.lanes.wake_by(lane, cx.waker());
+        for _ in 0..ROUNDS {
+            let Some((link, _)) = self.lanes.link(lane) else {
+                return Poll::Ready(());
+            };
+            if link.is_idle() {
+                if link.has_ended(&mut self.input, cx) {
+                    self.lanes.lost(lane);
+                    return Poll::Ready(());
+                }
+                return Poll::Pending;
+            }
+            match link.poll_answer(&mut self.input, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(answer) => self.call_ended(lane, answer),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Tells the gateway how a call ended. Its lane is put by, or closed.
+    fn call_ended(&mut self, lane: LaneId, answer: Result<Answer, CallError>) {
         self.read_clock();
-        self.lanes.forget(call);
-        let stays = keep.is_some_and(|keep| self.lanes.put_by(lane, self.now + keep));
-        if !stays {
-            self.lanes.ended(lane);
-        }
-        self.handle(Event::Reply(call, result));
-        self.run_actions();
-        stays
-    }
-
-    /// An idle lane's connection was closed by the API.
-    fn lane_lost(&mut self, lane: LaneId) {
-        if let Some((call, _)) = self.lanes.ended(lane) {
-            self.read_clock();
-            self.lanes.forget(call);
-            self.handle(Event::Reply(call, Err(CallError::Unsent)));
-            self.run_actions();
-        }
-    }
-}
-
-async fn run<N: Net>(shard: SharedShard<N>, lane: LaneId, first: Order) {
-    let (api, limit) = {
-        let shard = shard.borrow();
-        (shard.api.clone(), shard.config.max_message)
-    };
-    let (mut call, mut request) = first;
-    let mut link = match api.connect().await {
-        Ok(stream) => Link::open(stream).await,
-        Err(error) => Err(error),
-    };
-    // Before the first answer, the API cannot have closed a connection that it had kept.
-    let mut used = false;
-    loop {
-        let result = match &mut link {
-            Ok(link) => link.exchange(request, limit).await,
-            Err(error) => Err(CallError::Connect(error.clone())),
+        let Some((call, first)) = self.lanes.finish(lane) else {
+            return;
         };
-        let keep = match (&link, &result) {
-            (Ok(link), Ok(response)) if link.is_reusable() => keep_alive(response.headers()),
-            _ => None,
-        };
-        let result = match result {
-            Err(CallError::Unsent) if !used => {
+        let keep = answer.as_ref().ok().filter(|answer| answer.keep_alive);
+        let keep = keep.and_then(|answer| keep_alive(answer.response.headers()));
+        if !keep.is_some_and(|keep| self.lanes.put_by(lane, self.now + keep)) {
+            self.lanes.close(lane);
+        }
+        let result = match answer {
+            // The API cannot have closed a connection that it had kept.
+            Err(CallError::Unsent) if first => {
                 Err(CallError::Connect("the API closed the connection before the request was sent".to_owned()))
             }
-            other => other,
+            answer => answer.map(|answer| answer.response),
         };
-        used = true;
-        if !shard.borrow_mut().call_ended(lane, call, result, keep) {
-            return;
-        }
-        let Ok(link) = &mut link else {
-            return;
-        };
-        match next_order(&shard, lane, link).await {
-            Some(order) => (call, request) = order,
-            None => return shard.borrow_mut().lane_lost(lane),
-        }
+        self.handle(Event::Reply(call, result));
+        self.run_actions();
     }
 }
 
-/// Waits for an order; `None` if the connection ends first.
-async fn next_order<N: Net>(shard: &SharedShard<N>, lane: LaneId, link: &mut Link<N::Stream>) -> Option<Order> {
-    poll_fn(|cx| {
-        if let Some(order) = shard.borrow_mut().lanes.take_order(lane) {
-            return Poll::Ready(Some(order));
+async fn run<N: Net>(shard: SharedShard<N>, lane: LaneId, first: Request<Bytes>) {
+    let api = shard.borrow().api.clone();
+    match api.connect().await {
+        Ok(stream) => {
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            shard.borrow_mut().lane_opened(lane, Link::new(stream), first, &waker);
+            poll_fn(|cx| shard.borrow_mut().poll_lane(lane, cx)).await;
         }
-        if link.poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        shard.borrow_mut().lanes.wait(lane, cx.waker());
-        Poll::Pending
-    })
-    .await
+        Err(error) => shard.borrow_mut().call_ended(lane, Err(CallError::Connect(error))),
+    }
 }
 
 /// For how long the connection of an answer may be kept: a little less than the API says that it

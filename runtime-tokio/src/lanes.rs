@@ -5,33 +5,39 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
 use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
+
+use crate::exchange::Link;
 
 /// How long a connection to the API is kept while no call needs it.
 pub(crate) const KEEP_IDLE: Duration = Duration::from_secs(15);
 
-/// A call on its way to a lane.
-pub(crate) type Order = (CallId, Request<Bytes>);
-
 /// Names a lane of its worker. Used again only after its task has ended or will not run again.
 pub(crate) type LaneId = u32;
 
-#[derive(Default)]
-struct Lane {
-    /// Ends the task, which closes the connection. `None` in a free place.
+struct Lane<S> {
+    /// Ends the task. `None` in a free place.
     task: Option<AbortHandle>,
-    /// Wakes the task, if it waits for an order.
-    waker: Option<Waker>,
-    waiting: bool,
-    order: Option<Order>,
+    /// Wakes the task.
+    waker: Waker,
+    /// The connection; `None` while it is being opened.
+    link: Option<Link<S>>,
+    /// The call under way.
+    call: Option<CallId>,
+    /// A call has been answered by it.
+    used: bool,
+}
+
+impl<S> Lane<S> {
+    fn vacant() -> Self {
+        Lane { task: None, waker: Waker::noop().clone(), link: None, call: None, used: false }
+    }
 }
 
 /// The lanes of one worker.
-pub(crate) struct Lanes {
-    lanes: Vec<Lane>,
+pub(crate) struct Lanes<S> {
+    lanes: Vec<Lane<S>>,
     free: Vec<LaneId>,
     /// The last one in is the first one out, so that superfluous ones stay idle and are closed.
     idle: Vec<(LaneId, Timestamp)>,
@@ -42,36 +48,24 @@ pub(crate) struct Lanes {
     sweep: Option<Timestamp>,
 }
 
-impl Lanes {
+impl<S> Lanes<S> {
     pub(crate) fn new(max_idle: usize) -> Self {
         Lanes { lanes: Vec::new(), free: Vec::new(), idle: Vec::new(), max_idle, calls: Vec::new(), sweep: None }
     }
 
-    /// Gives a call to the idle lane that was used last; gives it back if none is idle.
-    pub(crate) fn give_idle(&mut self, order: Order) -> Option<Order> {
-        let Some((id, _)) = self.idle.pop() else {
-            return Some(order);
-        };
-        self.note(order.0, id);
-        let lane = &mut self.lanes[id as usize];
-        lane.order = Some(order);
-        // One that has just been put by, and still runs, sees the order without being woken.
-        if std::mem::take(&mut lane.waiting)
-            && let Some(waker) = &lane.waker
-        {
-            waker.wake_by_ref();
-        }
-        None
+    /// Takes the idle lane that was used last.
+    pub(crate) fn take_idle(&mut self) -> Option<LaneId> {
+        self.idle.pop().map(|(id, _)| id)
     }
 
     /// A place for a new lane, whose first call is this one.
     pub(crate) fn open(&mut self, call: CallId) -> LaneId {
         let id = self.free.pop().unwrap_or_else(|| {
-            self.lanes.push(Lane::default());
+            self.lanes.push(Lane::vacant());
             // Each lane is a descriptor; the system has fewer than this can count.
             LaneId::try_from(self.lanes.len() - 1).expect("fewer lanes than descriptors")
         });
-        self.note(call, id);
+        self.begin(id, call);
         id
     }
 
@@ -80,25 +74,46 @@ impl Lanes {
         self.lanes[id as usize].task = Some(task);
     }
 
-    fn note(&mut self, call: CallId, lane: LaneId) {
+    /// The lane's connection is open.
+    pub(crate) fn connected(&mut self, id: LaneId, link: Link<S>) {
+        self.lanes[id as usize].link = Some(link);
+    }
+
+    /// The lane's connection, and what wakes its task.
+    pub(crate) fn link(&mut self, id: LaneId) -> Option<(&mut Link<S>, &Waker)> {
+        let lane = &mut self.lanes[id as usize];
+        lane.link.as_mut().map(|link| (link, &lane.waker))
+    }
+
+    /// Remembers how to wake the lane's task.
+    pub(crate) fn wake_by(&mut self, id: LaneId, waker: &Waker) {
+        self.lanes[id as usize].waker.clone_from(waker);
+    }
+
+    /// Notes that a lane serves a call.
+    pub(crate) fn begin(&mut self, id: LaneId, call: CallId) {
         let slot = call.slot as usize;
         if slot >= self.calls.len() {
             self.calls.resize(slot + 1, None);
         }
-        self.calls[slot] = Some((call, lane));
+        self.calls[slot] = Some((call, id));
+        self.lanes[id as usize].call = Some(call);
     }
 
-    /// Forgets a call that has ended.
-    pub(crate) fn forget(&mut self, call: CallId) -> Option<LaneId> {
-        let entry = self.calls.get_mut(call.slot as usize)?;
-        let (_, lane) = entry.take_if(|(noted, _)| *noted == call)?;
-        Some(lane)
+    /// The lane's call has its answer, or will have none: which it was, and whether it was the first.
+    pub(crate) fn finish(&mut self, id: LaneId) -> Option<(CallId, bool)> {
+        let lane = &mut self.lanes[id as usize];
+        let call = lane.call.take()?;
+        let first = !std::mem::replace(&mut lane.used, true);
+        self.calls[call.slot as usize].take_if(|(noted, _)| *noted == call);
+        Some((call, first))
     }
 
     /// Gives a call up and closes its connection.
     pub(crate) fn cancel(&mut self, call: CallId) {
-        if let Some(lane) = self.forget(call) {
-            self.abort(lane);
+        let noted = self.calls.get_mut(call.slot as usize).and_then(|entry| entry.take_if(|(noted, _)| *noted == call));
+        if let Some((_, lane)) = noted {
+            self.close(lane);
         }
     }
 
@@ -112,26 +127,10 @@ impl Lanes {
         true
     }
 
-    /// The next call of an idle lane, if it has been given one.
-    pub(crate) fn take_order(&mut self, id: LaneId) -> Option<Order> {
-        self.lanes[id as usize].order.take()
-    }
-
-    /// Has a lane woken when it is given a call.
-    pub(crate) fn wait(&mut self, id: LaneId, waker: &Waker) {
-        let lane = &mut self.lanes[id as usize];
-        lane.waiting = true;
-        match &mut lane.waker {
-            Some(kept) => kept.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-    }
-
-    /// Forgets a lane whose task ends by itself. An order that just came is given back.
-    pub(crate) fn ended(&mut self, id: LaneId) -> Option<Order> {
+    /// An idle lane's connection has ended.
+    pub(crate) fn lost(&mut self, id: LaneId) {
         self.idle.retain(|(idle, _)| *idle != id);
-        self.free.push(id);
-        std::mem::take(&mut self.lanes[id as usize]).order
+        self.close(id);
     }
 
     /// When [`Lanes::close_expired`] is to be called.
@@ -146,16 +145,18 @@ impl Lanes {
         }
         let expired: Vec<_> = self.idle.extract_if(.., |(_, until)| *until <= now).collect();
         for (id, _) in expired {
-            self.abort(id);
+            self.close(id);
         }
         self.sweep = self.idle.iter().map(|(_, until)| *until).min();
     }
 
-    fn abort(&mut self, id: LaneId) {
-        if let Some(task) = std::mem::take(&mut self.lanes[id as usize]).task {
+    /// Closes a lane's connection and ends its task.
+    pub(crate) fn close(&mut self, id: LaneId) {
+        let lane = std::mem::replace(&mut self.lanes[id as usize], Lane::vacant());
+        if let Some(task) = lane.task {
             task.abort();
+            self.free.push(id);
         }
-        self.free.push(id);
     }
 
     /// Closes all connections.

@@ -71,7 +71,8 @@ fn interim_answers_are_skipped() {
 
 #[test]
 fn headers_are_kept() {
-    let answer = b"HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Odd:  \xff \r\nContent-Length: 0\r\n\r\n";
+    let answer =
+        b"HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Odd:  \xff \r\nContent-Length: 0\r\n\r\n";
     let response = read(answer, false).expect("complete").expect("an answer").response;
     assert_eq!(response.status(), 201);
     assert_eq!(response.headers().get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1", "b=2"]);
