@@ -3,15 +3,11 @@
 //! A lane is one kept-alive connection to the API with a task of its own (`lane.rs`).
 
 use std::task::Waker;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
-
-/// How long a connection to the API is kept while no call needs it.
-pub(crate) const KEEP_IDLE: Duration = Duration::from_secs(15);
 
 /// A call on its way to a lane.
 pub(crate) type Order = (CallId, Request<Bytes>);
