@@ -3,15 +3,11 @@
 //! A lane is one kept-alive connection to the API with a task of its own (`lane.rs`).
 
 use std::task::Waker;
-use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
 
 use crate::exchange::Link;
-
-/// How long a connection to the API is kept while no call needs it.
-pub(crate) const KEEP_IDLE: Duration = Duration::from_secs(15);
 
 /// Names a lane of its worker. Used again only after its task has ended or will not run again.
 pub(crate) type LaneId = u32;

@@ -1,28 +1,25 @@
 //! ws2http on tokio.
 //!
-//! The gateway decides, this crate does: it accepts, reads, writes, calls the API and keeps the
-//! time. [`serve`] is the whole process, with one thread for each shard. [`workers`] gives the
-//! single pieces for another network ([`Net`]), a simulated one for example, or another thread.
+//! The driver moves bytes and keeps the gateway's time; this crate gives it sockets, timers and tasks
+//! of tokio, and makes the calls to the API with hyper. [`serve`] is the whole process, with one thread
+//! for each shard. [`workers`] gives the single pieces for another network ([`Net`]), a simulated one
+//! for example, or another thread.
 //!
-//! - `worker.rs`: one shard's listeners, inbox and timer; `shard.rs`: what its tasks share, and how
-//!   actions are run; `connection.rs`, `sockets.rs`: clients' sockets; `lane.rs`, `lanes.rs`: calls
-//!   to the API; `exchange.rs`, `stream.rs`, `api.rs`: the connections that they use.
+//! - `runtime.rs`, `net.rs`: what the driver needs of tokio, and of a network
+//! - `lane.rs`, `lanes.rs`: calls to the API; `exchange.rs`, `stream.rs`, `api.rs`: their connections
+//! - `worker.rs`, `serve.rs`: workers on tokio, and a process of them
 
 mod api;
-mod clock;
-mod connection;
 mod exchange;
 mod lane;
 mod lanes;
-mod listener;
 mod net;
-mod post;
+mod runtime;
 mod serve;
-mod shard;
-mod sockets;
 mod stream;
 mod worker;
 
 pub use net::{Net, Tcp};
 pub use serve::serve;
-pub use worker::{Drain, Hooks, Worker, workers};
+pub use worker::{Drain, Worker, workers};
+pub use ws2http_driver::Hooks;

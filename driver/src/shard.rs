@@ -2,35 +2,53 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 
-use tokio::task::spawn_local;
+use bytes::Bytes;
+use http::Response;
 use ws2http_core::{
-    Action, Config, ConnId, Event, Gateway, HandOff, Out, Peer, RouteMessage, ShardId, SocketEnd, Surface, Timestamp,
+    Action, CallError, CallId, Config, ConnId, Event, Gateway, HandOff, Out, Peer, ProcessStats, Report, RouteMessage,
+    ShardId, SocketEnd, Surface, Timestamp,
 };
 
-use crate::api::Api;
 use crate::clock::Clock;
 use crate::connection::ConnectionTask;
-use crate::lanes::Lanes;
-use crate::net::Net;
 use crate::post::{Letter, Post};
+use crate::runtime::Runtime;
 use crate::sockets::Sockets;
-use crate::worker::Hooks;
 
 /// Room for what one read brings in. No connection has a buffer of its own.
 const INPUT: usize = 64 * 1024;
 
-/// A worker's tasks all run on its thread, and none waits while it holds this.
-pub(crate) type SharedShard<N> = Rc<RefCell<Shard<N>>>;
+/// What the process around the workers does for them.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Puts into the log what an operator should read there.
+    pub report: Arc<dyn Fn(Report) + Send + Sync>,
+    /// Reads the figures of the process.
+    pub observe: fn() -> ProcessStats,
+}
 
-pub(crate) struct Shard<N: Net> {
-    me: Weak<RefCell<Shard<N>>>,
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+/// A worker's tasks all run on its thread, and none waits while it holds this.
+pub type SharedShard<R> = Rc<RefCell<Shard<R>>>;
+
+/// One shard at work: its gateway, its sockets, and the actions that are to be run.
+pub struct Shard<R: Runtime> {
+    /// What the runtime keeps for this shard.
+    pub runtime: R,
+    me: Weak<RefCell<Shard<R>>>,
     id: ShardId,
-    pub(crate) config: Arc<Config>,
+    config: Arc<Config>,
     pub(crate) gateway: Gateway,
     clock: Clock,
     /// When the event that is being handled happened.
@@ -38,12 +56,10 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) out: Out,
     /// Actions that are not run yet, in the gateway's order.
     queue: VecDeque<Action>,
-    pub(crate) sockets: Sockets<N::Stream>,
+    pub(crate) sockets: Sockets<R::Stream>,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Vec<u8>,
-    pub(crate) lanes: Lanes<N::Stream>,
-    pub(crate) api: Rc<Api<N>>,
-    post: Post<N>,
+    post: Post<R::Parcel>,
     hooks: Hooks,
     drained: bool,
     /// The worker is to end.
@@ -54,35 +70,33 @@ pub(crate) struct Shard<N: Net> {
 }
 
 /// What a shard is made of.
-pub(crate) struct ShardParts<N: Net> {
+pub(crate) struct ShardParts<R: Runtime> {
+    pub(crate) runtime: R,
     pub(crate) id: ShardId,
     pub(crate) config: Arc<Config>,
     pub(crate) gateway: Gateway,
     pub(crate) clock: Clock,
-    pub(crate) lanes: Lanes<N::Stream>,
-    pub(crate) api: Api<N>,
-    pub(crate) post: Post<N>,
+    pub(crate) post: Post<R::Parcel>,
     pub(crate) hooks: Hooks,
 }
 
-impl<N: Net> Shard<N> {
-    pub(crate) fn new(parts: ShardParts<N>) -> SharedShard<N> {
-        let ShardParts { id, config, gateway, clock, lanes, api, post, hooks } = parts;
+impl<R: Runtime> Shard<R> {
+    pub(crate) fn new(parts: ShardParts<R>) -> SharedShard<R> {
+        let ShardParts { runtime, id, config, gateway, clock, post, hooks } = parts;
         Rc::new_cyclic(|me| {
             RefCell::new(Shard {
+                runtime,
                 me: me.clone(),
                 id,
                 config,
                 gateway,
                 clock,
-                now: clock.now(),
+                now: clock.timestamp(R::now()),
                 out: Out::new(),
                 queue: VecDeque::new(),
                 sockets: Sockets::new(),
                 input: vec![0; INPUT].into_boxed_slice(),
                 output: Vec::new(),
-                lanes,
-                api: Rc::new(api),
                 post,
                 hooks,
                 drained: false,
@@ -94,7 +108,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Takes in a socket that a listener accepted.
-    pub(crate) fn accept(&mut self, stream: N::Stream, address: IpAddr, surface: Surface) {
+    pub(crate) fn accept(&mut self, stream: R::Stream, address: IpAddr, surface: Surface) {
         self.read_clock();
         let id = self.gateway.accept(self.now, Peer { address, surface }, &mut self.out);
         self.start(id, stream);
@@ -102,10 +116,10 @@ impl<N: Net> Shard<N> {
     }
 
     /// Takes in what another worker, or the operator, sent.
-    pub(crate) fn open_letter(&mut self, letter: Letter<N>) {
+    pub(crate) fn open_letter(&mut self, letter: Letter<R::Parcel>) {
         self.read_clock();
         match letter {
-            Letter::Socket(parcel, handoff) => self.adopt(parcel.and_then(N::unpack), *handoff),
+            Letter::Socket(parcel, handoff) => self.adopt(parcel.and_then(R::unpack), *handoff),
             Letter::Message(message) => self.handle(Event::Routed(message)),
             Letter::Drain => self.handle(Event::Drain),
             Letter::Finish => self.finished = true,
@@ -113,7 +127,7 @@ impl<N: Net> Shard<N> {
         self.run_actions();
     }
 
-    fn adopt(&mut self, stream: std::io::Result<N::Stream>, handoff: HandOff) {
+    fn adopt(&mut self, stream: std::io::Result<R::Stream>, handoff: HandOff) {
         let id = self.gateway.adopt(self.now, handoff, &mut self.out);
         match stream {
             Ok(stream) => self.start(id, stream),
@@ -124,9 +138,9 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    fn start(&mut self, id: ConnId, stream: N::Stream) {
+    fn start(&mut self, id: ConnId, stream: R::Stream) {
         self.sockets.insert(id, stream);
-        spawn_local(ConnectionTask { shard: self.shared(), id });
+        R::detach(self.runtime.spawn(ConnectionTask { shard: self.shared(), id }));
     }
 
     /// Tells the gateway something. [`Shard::run_actions`] has to follow.
@@ -134,13 +148,25 @@ impl<N: Net> Shard<N> {
         self.gateway.handle(self.now, event, &mut self.out);
     }
 
-    /// Reads the clock, for what is handled until it is read again.
-    pub(crate) fn read_clock(&mut self) {
-        self.now = self.clock.now();
+    /// Tells the gateway how a call ended, and runs what comes of it.
+    pub fn reply(&mut self, call: CallId, result: Result<Response<Bytes>, CallError>) {
+        self.handle(Event::Reply(call, result));
+        self.run_actions();
+    }
+
+    /// The gateway's settings.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Reads the clock, for what is handled until it is read again. Whoever brings news does it.
+    pub fn read_clock(&mut self) -> Timestamp {
+        self.now = self.clock.timestamp(R::now());
+        self.now
     }
 
     /// A second owner of this, for a task.
-    pub(crate) fn shared(&self) -> SharedShard<N> {
+    pub fn shared(&self) -> SharedShard<R> {
         // It is borrowed from its owner right now.
         self.me.upgrade().expect("somebody holds the shard while it runs")
     }
@@ -173,8 +199,8 @@ impl<N: Net> Shard<N> {
                 }
             }
             Action::Close(conn) => drop(self.sockets.remove(conn)),
-            Action::Call { id, request, fresh } => self.call(id, request, fresh),
-            Action::CancelCall(call) => self.lanes.cancel(call),
+            Action::Call { id, request, fresh } => R::call(self, id, request, fresh),
+            Action::CancelCall(call) => self.runtime.cancel(call),
             Action::HandOff(conn, shard, handoff) => self.hand_off(conn, shard, handoff),
             Action::Route(shard, message) => self.route(shard, message),
             Action::Observe(conn) => {
@@ -193,7 +219,7 @@ impl<N: Net> Shard<N> {
 
     fn hand_off(&mut self, conn: ConnId, shard: ShardId, handoff: Box<HandOff>) {
         if let Some(stream) = self.sockets.remove(conn) {
-            self.post.send(shard, Letter::Socket(N::pack(stream), handoff));
+            self.post.send(shard, Letter::Socket(R::pack(stream), handoff));
         }
     }
 
@@ -208,7 +234,7 @@ impl<N: Net> Shard<N> {
     /// When something is to be done though nothing happens.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let gateway = self.gateway.poll_timeout().map(|(deadline, _reason)| deadline);
-        gateway.into_iter().chain(self.lanes.deadline()).min()
+        gateway.into_iter().chain(self.runtime.deadline()).min()
     }
 
     /// A timer that is set too early is left alone: looking at the clock once too often is cheaper.
@@ -222,7 +248,7 @@ impl<N: Net> Shard<N> {
 
     /// Does what is due.
     pub(crate) fn expire(&mut self) {
-        self.lanes.close_expired(self.now);
+        self.runtime.expire(self.now);
         if self.gateway.poll_timeout().is_some_and(|(deadline, _)| deadline <= self.now) {
             self.handle(Event::Timeout);
         }
@@ -232,6 +258,6 @@ impl<N: Net> Shard<N> {
     /// Closes everything, at the worker's end.
     pub(crate) fn close(&mut self) {
         self.sockets.clear();
-        self.lanes.clear();
+        self.runtime.close();
     }
 }

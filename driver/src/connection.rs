@@ -9,33 +9,31 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ws2http_core::{ConnId, Event, SocketEnd};
 
-use crate::net::Net;
+use crate::runtime::Runtime;
 use crate::shard::{Shard, SharedShard};
 
 /// How often one task reads, or writes, before the others have their turn.
 const ROUNDS: usize = 16;
 
 /// The task of one connection.
-pub(crate) struct ConnectionTask<N: Net> {
-    pub(crate) shard: SharedShard<N>,
+pub(crate) struct ConnectionTask<R: Runtime> {
+    pub(crate) shard: SharedShard<R>,
     pub(crate) id: ConnId,
 }
 
-/// A quarter of a million of these are held at once.
-const _: () = assert!(size_of::<ConnectionTask<crate::Tcp>>() <= 16);
-
-impl<N: Net> Future for ConnectionTask<N> {
+impl<R: Runtime> Future for ConnectionTask<R> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // A quarter of a million of these are held at once.
+        const { assert!(size_of::<ConnectionTask<R>>() <= 16) };
         self.shard.borrow_mut().poll_connection(self.id, cx)
     }
 }
 
-impl<N: Net> Shard<N> {
+impl<R: Runtime> Shard<R> {
     fn poll_connection(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<()> {
         self.read_clock();
         let Some(socket) = self.sockets.get(id) else {
@@ -58,12 +56,11 @@ impl<N: Net> Shard<N> {
             if !self.gateway.wants_read(id) {
                 return Poll::Pending;
             }
-            let mut input = ReadBuf::new(&mut self.input);
-            let end = match Pin::new(&mut socket.stream).poll_read(cx, &mut input) {
+            let end = match R::poll_read(&mut socket.stream, cx, &mut self.input) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if input.filled().is_empty() => SocketEnd::Eof,
-                Poll::Ready(Ok(())) => {
-                    let event = Event::Received(id, input.filled_mut());
+                Poll::Ready(Ok(0)) => SocketEnd::Eof,
+                Poll::Ready(Ok(count)) => {
+                    let event = Event::Received(id, &mut self.input[..count]);
                     self.gateway.handle(self.now, event, &mut self.out);
                     self.run_actions();
                     continue;
@@ -92,8 +89,7 @@ impl<N: Net> Shard<N> {
                 socket.unsent = false;
                 return;
             }
-            let stream = Pin::new(&mut socket.stream);
-            match stream.poll_write(&mut Context::from_waker(waker), &self.output) {
+            match R::poll_write(&mut socket.stream, &mut Context::from_waker(waker), &self.output) {
                 Poll::Ready(Ok(0)) => return self.end(id, SocketEnd::Failed),
                 Poll::Ready(Ok(sent)) => {
                     socket.full = false;
@@ -124,7 +120,7 @@ impl<N: Net> Shard<N> {
         let Some(waker) = &socket.waker else {
             return;
         };
-        match Pin::new(&mut socket.stream).poll_shutdown(&mut Context::from_waker(waker)) {
+        match R::poll_shutdown(&mut socket.stream, &mut Context::from_waker(waker)) {
             Poll::Ready(Ok(())) => socket.half_close = false,
             Poll::Ready(Err(error)) => self.end(id, end_of(&error)),
             Poll::Pending => {}

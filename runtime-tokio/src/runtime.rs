@@ -1,0 +1,130 @@
+//! What the driver needs of tokio.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Sleep, sleep_until};
+use ws2http_core::{CallId, Timestamp};
+use ws2http_driver::{Runtime, Shard};
+
+use crate::api::Api;
+use crate::lane;
+use crate::lanes::Lanes;
+use crate::net::Net;
+
+/// What is read from the API at once, at the most.
+const INPUT: usize = 64 * 1024;
+
+/// One shard on tokio: its connections to the API.
+pub(crate) struct Tokio<N: Net> {
+    pub(crate) lanes: Lanes<N::Stream>,
+    pub(crate) api: Rc<Api<N>>,
+    /// Room for what one read brings in, and for what one write takes: a lane has no buffer of its own.
+    pub(crate) input: Box<[u8]>,
+    pub(crate) output: Vec<u8>,
+}
+
+impl<N: Net> Tokio<N> {
+    pub(crate) fn new(max_idle: usize, api: Api<N>) -> Self {
+        Tokio {
+            lanes: Lanes::new(max_idle),
+            api: Rc::new(api),
+            input: vec![0; INPUT].into_boxed_slice(),
+            output: Vec::new(),
+        }
+    }
+}
+
+/// A task that ends when this is dropped.
+pub(crate) struct Task(Option<JoinHandle<()>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl<N: Net> Runtime for Tokio<N> {
+    type Listener = N::Listener;
+    type Stream = N::Stream;
+    type Parcel = N::Parcel;
+    type Task = Task;
+    type Sleep = Sleep;
+
+    fn accept(listener: &N::Listener) -> impl Future<Output = io::Result<(N::Stream, IpAddr)>> {
+        N::accept(listener)
+    }
+
+    fn poll_read(stream: &mut N::Stream, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        Pin::new(stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+    }
+
+    fn poll_write(stream: &mut N::Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(stream).poll_write(cx, bytes)
+    }
+
+    fn poll_shutdown(stream: &mut N::Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(stream).poll_shutdown(cx)
+    }
+
+    fn pack(stream: N::Stream) -> io::Result<N::Parcel> {
+        N::pack(stream)
+    }
+
+    fn unpack(parcel: N::Parcel) -> io::Result<N::Stream> {
+        N::unpack(parcel)
+    }
+
+    /// It is tokio's time, so a simulation may pause it.
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn sleep_until(at: Instant) -> Sleep {
+        sleep_until(at.into())
+    }
+
+    fn reset(sleep: Pin<&mut Sleep>, at: Instant) {
+        sleep.reset(at.into());
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Task {
+        Task(Some(spawn_local(task)))
+    }
+
+    fn detach(mut task: Task) {
+        task.0 = None;
+    }
+
+    fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
+        lane::call(shard, id, request, fresh);
+    }
+
+    fn cancel(&mut self, call: CallId) {
+        self.lanes.cancel(call);
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.lanes.deadline()
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        self.lanes.close_expired(now);
+    }
+
+    fn close(&mut self) {
+        self.lanes.clear();
+    }
+}
