@@ -100,7 +100,7 @@ fn measure(args: &Rate, every: Duration, subject: &Subject) -> Result<Measured> 
     let progress = Arc::clone(&team.progress);
     let mut most = 0;
     let (latencies, (between, syscalls)) = team.run(
-        |swarm, part| swarm.paced(Pace { start, every, clients: part.share(args.clients) }, window, end),
+        |swarm, part| swarm.paced(Pace::even(start, every, part.share(args.clients)), window, end),
         |watch| {
             subject.watched(&progress.answered, count).within(watch, window, || {
                 most = most.max(Memory::of(subject.server.pid())?.resident);

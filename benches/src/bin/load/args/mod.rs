@@ -103,7 +103,7 @@ fn time(text: &str) -> Result<Duration, String> {
         _ => f64::NAN,
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * seconds);
-    let seconds = seconds.filter(|seconds| (0.01..=86_400.0).contains(seconds));
+    let seconds = seconds.filter(|seconds| (0.001..=86_400.0).contains(seconds));
     seconds
         .map(Duration::from_secs_f64)
         .ok_or_else(|| "expected a time such as 500ms, 10s or 5m, up to a day".to_owned())

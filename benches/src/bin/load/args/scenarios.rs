@@ -186,6 +186,10 @@ pub(crate) struct Headline {
     /// How often each sends a message
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(crate) every: Duration,
+    /// The clients of one process are due in groups, so often: a process that wakes for every message would take more
+    /// of the machine than the gateways
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = time)]
+    pub(crate) tick: Duration,
     /// How long to go on with all of them
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
     pub(crate) hold: Duration,

@@ -52,6 +52,9 @@ pub(crate) struct Crowd {
     /// How often each sends a message
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) every: Duration,
+    /// Clients are due in groups, so often
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) tick: Duration,
     /// Bytes of a message
     #[arg(long, value_name = "BYTES", value_parser = super::size)]
     pub(crate) size: usize,

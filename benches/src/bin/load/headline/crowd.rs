@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Crowd) -> Result<()> {
     let mut swarm = Swarm::new(target, args.first, 1, Arc::clone(&progress))?;
     let shared = Arc::new(Shared { progress, latencies: Mutex::new(latency::histogram()) });
     let orders = listen(Arc::clone(&shared))?;
-    let pace = Pace { start: Instant::now(), every: args.every, clients: args.clients };
+    let pace = Pace { start: Instant::now(), every: args.every, clients: args.clients, tick: args.tick };
     swarm.grow(pace, args.at_once, &orders, &shared.latencies)?;
     shared.report(true)
 }

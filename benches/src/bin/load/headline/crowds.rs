@@ -90,7 +90,8 @@ impl Crowd {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
         command.args(["crowd", "--target", &gateway.to_string(), "--first", &first.to_string()]);
         command.args(["--clients", &clients.to_string(), "--size", &args.size.to_string()]);
-        command.args(["--every", &format!("{}ms", args.every.as_millis())]);
+        let ms = |time: Duration| format!("{}ms", time.as_millis());
+        command.args(["--every", &ms(args.every), "--tick", &ms(args.tick)]);
         command.args(["--at-once", &args.common.at_once.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start a process of clients")?;

@@ -169,7 +169,7 @@ impl Record {
 
     fn print(&self) {
         let phase = format!("{:?}", self.phase).to_lowercase();
-        let each = if self.open == 0 { "-".to_owned() } else { (self.resident / self.open).to_string() };
+        let each = self.resident.checked_div(self.open).map_or("-".to_owned(), |bytes| bytes.to_string());
         println!(
             "{:>6.1}  {phase:<6}{:>11}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>11.1}{:>8}{:>11.2}{:>7.2}{:>7.2}{:>8.2}",
             self.seconds,

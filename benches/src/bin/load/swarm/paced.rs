@@ -14,19 +14,27 @@ use crate::client::Step;
 use crate::interrupt;
 use crate::latency;
 
-/// From `start` on each of so many clients is due once `every`, all at equal distances.
+/// From `start` on each of so many clients is due once `every`, all at equal distances, but for the `tick`: those
+/// that would be due between two ticks are due together at the first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) start: Instant,
     pub(crate) every: Duration,
     pub(crate) clients: usize,
+    pub(crate) tick: Duration,
 }
 
 impl Pace {
+    /// A pace at equal distances.
+    pub(crate) fn even(start: Instant, every: Duration, clients: usize) -> Pace {
+        Pace { start, every, clients, tick: Duration::from_nanos(1) }
+    }
+
     /// When the client of this turn is due; turns count from 0.
     pub(super) fn at(&self, turn: u64) -> Instant {
         let nanoseconds = self.every.as_nanos() * u128::from(turn) / self.clients as u128;
-        self.start + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+        let together = nanoseconds - nanoseconds % self.tick.as_nanos();
+        self.start + Duration::from_nanos(u64::try_from(together).unwrap_or(u64::MAX))
     }
 }
 
@@ -145,7 +153,7 @@ mod tests {
         for clients in [1, 2, 7, 10, 1000, 17_857] {
             let start = Instant::now();
             let every = Duration::from_secs(10);
-            let mut schedule = Schedule::new(Pace { start, every, clients });
+            let mut schedule = Schedule::new(Pace::even(start, every, clients));
             let mut turns = vec![0; clients];
             let mut last = None;
             while let Some((slot, due)) = schedule.take(start + every * 2 - Duration::from_nanos(1)) {
@@ -159,9 +167,23 @@ mod tests {
     }
 
     #[test]
+    fn within_a_tick_all_are_due_together() {
+        let start = Instant::now();
+        let tick = Duration::from_millis(5);
+        let mut schedule = Schedule::new(Pace { tick, ..Pace::even(start, Duration::from_secs(10), 17_857) });
+        let mut groups = Vec::new();
+        while let Some((_, due)) = schedule.take(start + Duration::from_millis(100)) {
+            groups.push((due - start).as_micros());
+        }
+        assert!(groups.iter().all(|due| due % 5000 == 0), "{groups:?}");
+        groups.dedup();
+        assert_eq!(groups.len(), 21, "{groups:?}");
+    }
+
+    #[test]
     fn the_clients_opened_first_are_not_due_all_at_once() {
         let start = Instant::now();
-        let pace = Pace { start, every: Duration::from_secs(10), clients: 1000 };
+        let pace = Pace::even(start, Duration::from_secs(10), 1000);
         let mut schedule = Schedule::new(pace);
         let mut per_second = [0; 10];
         while let Some((slot, due)) = schedule.take(start + pace.every - Duration::from_nanos(1)) {

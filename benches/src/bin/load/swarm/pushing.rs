@@ -68,7 +68,7 @@ impl Swarm {
             ensure!(Instant::now() < end + PATIENCE, "pushes not answered, not heard: {missing:?}");
             let mut next = end;
             if let Some(every) = pushes.every {
-                let due = |turn| Pace { start: pushes.start, every, clients: 1 }.at(turn);
+                let due = |turn| Pace::even(pushes.start, every, 1).at(turn);
                 while Instant::now() < end && due(turn) <= Instant::now() {
                     pushing.push_random(self, due(turn))?;
                     turn += 1;
