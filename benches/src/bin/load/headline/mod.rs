@@ -203,7 +203,9 @@ fn climb(args: &Headline, crowds: &mut Crowds, recorder: &mut Recorder<'_>, summ
         while p99 < hopeless && Instant::now() < settled {
             p99 = one_second(crowds, recorder, Phase::Ramp)?;
         }
-        recorder.forget();
+        if p99 < hopeless {
+            recorder.forget();
+        }
         let until = Instant::now() + args.hold;
         while p99 < hopeless && Instant::now() < until {
             p99 = one_second(crowds, recorder, Phase::Hold)?;
