@@ -282,7 +282,7 @@ pub(crate) fn id(number: usize) -> String {
 }
 
 /// The message that client `number` sends as its `sequence`th: unlike any other of the run.
-fn write_message(text: &mut String, number: usize, sequence: u64, size: usize) {
+pub(crate) fn write_message(text: &mut String, number: usize, sequence: u64, size: usize) {
     text.clear();
     // A String takes everything.
     let _ = write!(text, "load-{number} {sequence} ");

@@ -4,6 +4,8 @@ mod growing;
 mod loops;
 mod paced;
 mod pushing;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
