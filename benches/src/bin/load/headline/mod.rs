@@ -71,6 +71,7 @@ struct Hold {
     latency: Latency,
     gateways_cpu: f64,
     gateways_cpu_us_per_message: f64,
+    others_cpu: f64,
 }
 
 /// Runs the scenario.
@@ -184,6 +185,7 @@ fn ramp_and_hold(
         latency: Latency::of(&recorder.latencies),
         gateways_cpu,
         gateways_cpu_us_per_message: gateways_cpu * 1e6 / messages_per_second,
+        others_cpu: mean(|record| record.others_cpu),
     });
     Ok(())
 }
@@ -287,6 +289,7 @@ impl Summary {
             );
             println!("  processors taken by the gateways    {:>9.2}", hold.gateways_cpu);
             println!("  the same per message, us            {:>9.2}", hold.gateways_cpu_us_per_message);
+            println!("  taken by everyone else, kernel too  {:>9.2}", hold.others_cpu);
         }
         if !self.steps.is_empty() {
             let highest = self.highest.map_or("none".to_owned(), |clients| clients.to_string());
