@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 use ws2http_core::{
-    Action, ApiAddress, CallId, Config, ConnId, Event, Gateway, Out, Peer, ShardId, Shared, Surface, Timestamp,
+    Action, ApiAddress, CallId, Config, ConnId, Event, Gateway, HandOff, Out, Peer, ShardId, Shared, SocketEnd,
+    Surface, Timestamp,
 };
 
 struct Counting;
@@ -36,16 +37,32 @@ static ALLOCATOR: Counting = Counting;
 const FRAME: [u8; 11] = [0x81, 0x85, 1, 2, 3, 4, b'h' ^ 1, b'e' ^ 2, b'l' ^ 3, b'l' ^ 4, b'o' ^ 1];
 
 struct World {
-    gateway: Gateway,
+    shards: Vec<Gateway>,
     out: Out,
+    /// The client, and the shard that is its home.
     conn: ConnId,
+    home: usize,
     buffer: Vec<u8>,
 }
 
 impl World {
+    fn new(shards: u16) -> World {
+        let config = Arc::new(Config::new(ApiAddress::parse("http://api:8000/").unwrap()));
+        let shared = Arc::new(Shared::new(shards));
+        let shard = |shard| Gateway::new(config.clone(), ShardId(shard), shared.clone(), [1; 32], Timestamp::ZERO);
+        let (mut shards, mut out): (Vec<_>, _) = ((0..shards).map(shard).collect(), Out::new());
+        let conn = shards[0].accept(Timestamp::ZERO, PEER, &mut out);
+        World { shards, out, conn, home: 0, buffer: Vec::new() }
+    }
+
+    fn accept(&mut self) -> ConnId {
+        self.out.actions.clear();
+        self.shards[self.home].accept(Timestamp::ZERO, PEER, &mut self.out)
+    }
+
     fn handle(&mut self, event: Event<'_>) {
         self.out.actions.clear();
-        self.gateway.handle(Timestamp::ZERO, event, &mut self.out);
+        self.shards[self.home].handle(Timestamp::ZERO, event, &mut self.out);
     }
 
     fn call(&self) -> CallId {
@@ -54,67 +71,166 @@ impl World {
     }
 
     fn written(&mut self) {
-        self.gateway.transmit(self.conn, &mut self.buffer);
+        self.written_to(self.conn);
+    }
+
+    fn written_to(&mut self, conn: ConnId) {
+        self.shards[self.home].transmit(conn, &mut self.buffer);
         let count = self.buffer.len();
         assert!(count > 0);
-        self.handle(Event::Sent(self.conn, count));
+        self.handle(Event::Sent(conn, count));
+    }
+
+    /// The client connects, and the API says ok. `answer` is made beforehand: it is the driver's.
+    fn connect(&mut self, handshake: &mut [u8], answer: Response<Bytes>) {
+        self.handle(Event::Received(self.conn, handshake));
+        let call = self.call();
+        self.handle(Event::Reply(call, Ok(answer)));
+        self.written();
+    }
+
+    /// The client is gone, and another socket takes its place.
+    fn replace(&mut self) {
+        self.handle(Event::SocketEnded(self.conn, SocketEnd::Reset));
+        let call = self.call();
+        self.handle(Event::Reply(call, Ok(Response::new(Bytes::new()))));
     }
 }
 
+const PEER: Peer =
+    Peer { address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), surface: Surface::Public };
+
+fn handshake(id: &str) -> Vec<u8> {
+    format!(
+        "GET /{id} HTTP/1.1\r\nHost: g\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn ok() -> Response<Bytes> {
+    Response::new(Bytes::from_static(b"ok"))
+}
+
 fn open() -> World {
-    let config = Arc::new(Config::new(ApiAddress::parse("http://api:8000/").unwrap()));
-    let mut gateway = Gateway::new(config, ShardId(0), Arc::new(Shared::new(1)), [1; 32], Timestamp::ZERO);
-    let mut out = Out::new();
-    let peer = Peer { address: [192, 0, 2, 1].into(), surface: Surface::Public };
-    let conn = gateway.accept(Timestamp::ZERO, peer, &mut out);
-    let mut world = World { gateway, out, conn, buffer: Vec::new() };
-    let mut handshake = b"GET /a HTTP/1.1\r\nHost: g\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        .to_vec();
-    world.handle(Event::Received(conn, &mut handshake));
-    let call = world.call();
-    world.handle(Event::Reply(call, Ok(Response::new(Bytes::from_static(b"ok")))));
-    world.written();
+    let mut world = World::new(1);
+    world.connect(&mut handshake("a"), ok());
     world
 }
 
-/// Allocations of one message and its answer, beyond the answer itself.
-fn exchange(world: &mut World) -> usize {
+/// Allocations of `work`.
+fn count(work: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+/// The most that a thing takes once it was done often: first doings grow tables.
+fn most(mut once: impl FnMut() -> usize) -> usize {
+    for _ in 0..200 {
+        once();
+    }
+    (0..1000).map(|_| once()).max().expect("some")
+}
+
+/// Allocations of one message, and of its answer beyond the answer itself.
+fn exchange(world: &mut World) -> (usize, usize) {
     let mut frame = FRAME;
-    let before = COUNT.get();
-    world.handle(Event::Received(world.conn, &mut frame));
-    let call = world.call();
-    let asked = COUNT.get() - before;
-    let answer = Response::new(Bytes::from_static(b"world"));
-    let before = COUNT.get();
-    world.handle(Event::Reply(call, Ok(answer)));
-    world.written();
-    asked + COUNT.get() - before
+    let asked = count(|| world.handle(Event::Received(world.conn, &mut frame)));
+    let (call, answer) = (world.call(), Response::new(Bytes::from_static(b"world")));
+    let answered = count(|| {
+        world.handle(Event::Reply(call, Ok(answer)));
+        world.written();
+    });
+    (asked, answered)
 }
 
 #[test]
 fn a_message_allocates_its_request_and_nothing_else() {
     let mut world = open();
-    for _ in 0..200 {
-        exchange(&mut world);
-    }
-    let most = (0..1000).map(|_| exchange(&mut world)).max().expect("some");
+    let most = most(|| exchange(&mut world).0);
     assert!(most <= 10, "{most} allocations for one message");
+}
+
+#[test]
+fn an_answer_allocates_nothing() {
+    let mut world = open();
+    let most = most(|| exchange(&mut world).1);
+    assert!(most == 0, "{most} allocations for one answer");
 }
 
 #[test]
 fn a_ping_allocates_nothing_but_its_payload() {
     let mut world = open();
-    let ping = |world: &mut World| {
+    let most = most(|| {
         let mut frame = [0x89, 0x81, 1, 2, 3, 4, b'x' ^ 1];
-        let before = COUNT.get();
-        world.handle(Event::Received(world.conn, &mut frame));
-        world.written();
-        COUNT.get() - before
-    };
-    for _ in 0..200 {
-        ping(&mut world);
-    }
-    let most = (0..1000).map(|_| ping(&mut world)).max().expect("some");
+        count(|| {
+            world.handle(Event::Received(world.conn, &mut frame));
+            world.written();
+        })
+    });
     assert!(most <= 1, "{most} allocations for one ping");
+}
+
+#[test]
+fn a_push_allocates_its_request_and_its_answer() {
+    let mut world = open();
+    let control = world.accept();
+    let most = most(|| {
+        let mut request = *b"POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: 5\r\n\r\nhello";
+        count(|| {
+            world.handle(Event::Received(control, &mut request));
+            world.written();
+            world.written_to(control);
+        })
+    });
+    assert!(most <= 17, "{most} allocations for one push");
+}
+
+#[test]
+fn a_handshake_allocates_a_request_a_session_and_an_answer() {
+    let mut world = open();
+    let most = most(|| {
+        world.replace();
+        let (mut request, answer) = (handshake("a"), ok());
+        count(|| {
+            world.conn = world.accept();
+            world.connect(&mut request, answer);
+        })
+    });
+    assert!(most <= 53, "{most} allocations for one handshake");
+}
+
+#[test]
+fn a_hand_off_allocates_no_more_than_a_handshake() {
+    let mut world = World::new(2);
+    let id = (0..100).map(|number| format!("c{number}")).find(|id| hand_off(&mut world, &mut handshake(id)).is_some());
+    let id = id.expect("an id that is at home on shard 1");
+    let most = most(|| {
+        let (mut request, mut handoff) = (handshake(&id), None);
+        let taken = count(|| {
+            handoff = hand_off(&mut world, &mut request);
+            let handoff = *handoff.take().expect("its home is shard 1");
+            world.home = 1;
+            world.conn = world.shards[1].adopt(Timestamp::ZERO, handoff, &mut world.out);
+        });
+        let call = world.call();
+        world.handle(Event::Reply(call, Ok(ok())));
+        world.written();
+        world.replace();
+        taken
+    });
+    assert!(most <= 52, "{most} allocations for one hand-off, up to the call");
+}
+
+/// What shard 0 hands to shard 1 when a client connects to it; `None` if it stays.
+fn hand_off(world: &mut World, request: &mut [u8]) -> Option<Box<HandOff>> {
+    world.home = 0;
+    let conn = world.accept();
+    world.handle(Event::Received(conn, request));
+    world
+        .out
+        .actions
+        .drain(..)
+        .find_map(|action| if let Action::HandOff(_, ShardId(1), handoff) = action { Some(handoff) } else { None })
 }

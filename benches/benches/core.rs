@@ -1,0 +1,276 @@
+//! What the core takes for each thing it does, without sockets: `cargo bench -p ws2http-benches`.
+//!
+//! Only the part that a name tells is timed; what brings the gateway there and back is not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use http::Response;
+use ws2http_core::{
+    Action, ApiAddress, CallId, Config, ConnId, Event, Gateway, HandOff, Out, Peer, ShardId, Shared, SocketEnd,
+    Surface, Timestamp,
+};
+
+const SIZES: [usize; 3] = [64, 1024, 64 * 1024];
+const IDLE: usize = 10_000;
+
+/// Shards, and whoever drives them.
+struct World {
+    shards: Vec<Gateway>,
+    now: Timestamp,
+    out: Out,
+    buffer: Vec<u8>,
+}
+
+impl World {
+    fn new(shards: u16) -> World {
+        let config = Arc::new(Config::new(ApiAddress::parse("http://api:8000/").expect("an address")));
+        let (shared, now) = (Arc::new(Shared::new(shards)), Timestamp::ZERO);
+        let shard = |shard| Gateway::new(config.clone(), ShardId(shard), shared.clone(), [1; 32], now);
+        World { shards: (0..shards).map(shard).collect(), now, out: Out::new(), buffer: Vec::new() }
+    }
+
+    fn accept(&mut self, shard: usize) -> ConnId {
+        self.out.actions.clear();
+        let peer = Peer { address: [192, 0, 2, 1].into(), surface: Surface::Public };
+        self.shards[shard].accept(self.now, peer, &mut self.out)
+    }
+
+    fn handle(&mut self, shard: usize, event: Event<'_>) {
+        self.out.actions.clear();
+        self.shards[shard].handle(self.now, event, &mut self.out);
+    }
+
+    /// Takes all that the socket has to send, as a driver does; answers how much it was.
+    fn write(&mut self, shard: usize, conn: ConnId) -> usize {
+        let mut sum = 0;
+        loop {
+            self.shards[shard].transmit(conn, &mut self.buffer);
+            let count = self.buffer.len();
+            if count == 0 {
+                return sum;
+            }
+            sum += count;
+            self.handle(shard, Event::Sent(conn, count));
+        }
+    }
+
+    fn call(&self) -> CallId {
+        let call = |action: &Action| if let Action::Call { id, .. } = action { Some(*id) } else { None };
+        self.out.actions.iter().find_map(call).expect("a call")
+    }
+
+    /// The API's answer to the call under way.
+    fn reply(&mut self, shard: usize, body: Bytes) {
+        let call = self.call();
+        self.handle(shard, Event::Reply(call, Ok(Response::new(body))));
+    }
+
+    /// Opens a client of this id, whose home is `shard`.
+    fn open(&mut self, shard: usize, id: &str) -> ConnId {
+        let conn = self.accept(shard);
+        self.handle(shard, Event::Received(conn, &mut handshake(id)));
+        self.reply(shard, Bytes::from_static(b"ok"));
+        assert!(self.write(shard, conn) > 0, "a 101");
+        conn
+    }
+
+    fn lose(&mut self, shard: usize, conn: ConnId) {
+        self.handle(shard, Event::SocketEnded(conn, SocketEnd::Reset));
+        self.reply(shard, Bytes::new());
+    }
+}
+
+fn handshake(id: &str) -> Vec<u8> {
+    format!(
+        "GET /{id} HTTP/1.1\r\nHost: g\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A client's frame with this opcode, masked.
+fn frame(opcode: u8, size: usize) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match size {
+        0..126 => frame.push(0x80 | size as u8),
+        126..0x1_0000 => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(size as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(size as u64).to_be_bytes());
+        }
+    }
+    let mask = [1, 2, 3, 4];
+    frame.extend_from_slice(&mask);
+    frame.extend((0..size).map(|at| b'x' ^ mask[at % 4]));
+    frame
+}
+
+/// Sums up the time that `part` takes, which answers how long its own measured part was.
+fn sum(count: u64, mut part: impl FnMut() -> Duration) -> Duration {
+    (0..count).map(|_| part()).sum()
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn handshakes(criterion: &mut Criterion) {
+    criterion.bench_function("handshake: socket to 101", |bencher| {
+        let mut world = World::new(1);
+        bencher.iter_custom(|count| {
+            sum(count, || {
+                let mut request = handshake("client");
+                let mut conn = None;
+                let time = timed(|| {
+                    let new = world.accept(0);
+                    world.handle(0, Event::Received(new, &mut request));
+                    world.reply(0, Bytes::from_static(b"ok"));
+                    world.write(0, new);
+                    conn = Some(new);
+                });
+                world.lose(0, conn.expect("a socket"));
+                time
+            })
+        });
+    });
+}
+
+fn messages(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("message in: frame to call");
+    for size in SIZES {
+        let (mut world, template) = (World::new(1), frame(1, size));
+        let conn = world.open(0, "client");
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter_custom(|count| {
+                sum(count, || {
+                    let mut bytes = template.clone();
+                    let time = timed(|| world.handle(0, Event::Received(conn, &mut bytes)));
+                    world.reply(0, Bytes::new());
+                    time
+                })
+            });
+        });
+    }
+}
+
+fn replies(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("reply out: answer to frame");
+    for size in SIZES {
+        let (mut world, body) = (World::new(1), Bytes::from(vec![b'x'; size]));
+        let conn = world.open(0, "client");
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter_custom(|count| {
+                sum(count, || {
+                    world.handle(0, Event::Received(conn, &mut frame(1, 5)));
+                    let body = body.clone();
+                    timed(|| {
+                        world.reply(0, body);
+                        world.write(0, conn);
+                    })
+                })
+            });
+        });
+    }
+}
+
+fn pushes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("push: request to frame and answer");
+    for size in SIZES {
+        let mut world = World::new(1);
+        let (client, control) = (world.open(0, "client"), world.accept(0));
+        let mut request = format!("POST /client HTTP/1.1\r\nHost: g\r\nContent-Length: {size}\r\n\r\n").into_bytes();
+        request.resize(request.len() + size, b'x');
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter_custom(|count| {
+                sum(count, || {
+                    let mut bytes = request.clone();
+                    let mut written = 0;
+                    let time = timed(|| {
+                        world.handle(0, Event::Received(control, &mut bytes));
+                        written = world.write(0, client).min(world.write(0, control));
+                    });
+                    assert!(written > 0, "an answer and a frame");
+                    time
+                })
+            });
+        });
+    }
+}
+
+/// Every idle client is pinged once and answers: all that the timers of a ping interval take.
+fn timers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("idle clients");
+    group.sample_size(10).throughput(Throughput::Elements(IDLE as u64));
+    group.bench_function(BenchmarkId::new("all pinged once", IDLE), |bencher| {
+        let mut world = World::new(1);
+        let conns: Vec<ConnId> = (0..IDLE).map(|number| world.open(0, &format!("c{number}"))).collect();
+        bencher.iter_custom(|count| {
+            sum(count, || {
+                world.now = world.now + Duration::from_secs(31);
+                let (mut pinged, mut pings) = (0, Vec::new());
+                let time = timed(|| world.handle(0, Event::Timeout));
+                let transmit = |action: &Action| if let Action::Transmit(conn) = action { Some(*conn) } else { None };
+                pings.extend(world.out.actions.iter().filter_map(transmit));
+                pings.iter().for_each(|conn| pinged += usize::from(world.write(0, *conn) > 0));
+                assert_eq!(pinged, conns.len(), "a ping for everyone");
+                conns.iter().for_each(|conn| world.handle(0, Event::Received(*conn, &mut frame(10, 0))));
+                time
+            })
+        });
+    });
+    let mut world = World::new(1);
+    for number in 0..IDLE {
+        world.open(0, &format!("c{number}"));
+    }
+    group.bench_function(BenchmarkId::new("the next deadline among", IDLE), |bencher| {
+        bencher.iter(|| world.shards[0].poll_timeout());
+    });
+}
+
+fn hand_offs(criterion: &mut Criterion) {
+    criterion.bench_function("hand-off: socket of another shard to call", |bencher| {
+        let mut world = World::new(2);
+        let id = (0..100).map(|number| format!("c{number}")).find(|id| hand_off(&mut world, id).is_some());
+        let id = id.expect("an id that is at home on shard 1");
+        bencher.iter_custom(|count| {
+            sum(count, || {
+                let mut conn = None;
+                let time = timed(|| {
+                    let handoff = hand_off(&mut world, &id).expect("its home is shard 1");
+                    world.out.actions.clear();
+                    conn = Some(world.shards[1].adopt(world.now, *handoff, &mut world.out));
+                });
+                world.reply(1, Bytes::from_static(b"ok"));
+                let conn = conn.expect("a socket");
+                world.write(1, conn);
+                world.lose(1, conn);
+                time
+            })
+        });
+    });
+}
+
+/// What shard 0 hands to shard 1 when a client of this id connects to it; `None` if it stays.
+fn hand_off(world: &mut World, id: &str) -> Option<Box<HandOff>> {
+    let conn = world.accept(0);
+    world.handle(0, Event::Received(conn, &mut handshake(id)));
+    world
+        .out
+        .actions
+        .drain(..)
+        .find_map(|action| if let Action::HandOff(_, ShardId(1), handoff) = action { Some(handoff) } else { None })
+}
+
+criterion_group!(core, handshakes, messages, replies, pushes, timers, hand_offs);
+criterion_main!(core);
