@@ -44,3 +44,6 @@ class Gateway(Program):
         assert answer.status == 200, answer
         lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    async def control_request(self, method, target, token, body=None):
+        return await wire.request(self.control, method, target, body, [("Authorization", f"Bearer {token}")])
