@@ -24,7 +24,7 @@ REPLIES = {
 
 async def check(binary, directory):
     """One connection to the API at a time, so that what is left over on it would meet the next call."""
-    wrong = []
+    wrong, attacks = [], []
     replies = {"first": None}
 
     async def serve(reader, writer):
@@ -32,8 +32,12 @@ async def check(binary, directory):
             while True:
                 _, headers = await wire.read_head(reader)
                 body = await wire.read_body(reader, dict(headers))
-                reply = replies["first"] if body == b"attack" else b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body or b"ok"), body or b"ok")
-                writer.write(reply)
+                if body == b"attack":
+                    attacks.append(replies["first"])
+                    writer.write(replies["first"])
+                else:
+                    text = body or b"ok"
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -47,6 +51,8 @@ async def check(binary, directory):
         for text in ("one", "two"):
             if (answer := await other.ask(text)) != text:
                 wrong.append(f"API answers with {name}: another client got {answer!r}")
+    if attacks != list(REPLIES.values()):
+        wrong.append(f"{len(attacks)} of {len(REPLIES)} bad answers were sent")
     server.close()
     gateway.kill()
     return wrong
