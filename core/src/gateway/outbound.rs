@@ -100,9 +100,11 @@ impl Gateway {
 
     pub(super) fn enqueue(&mut self, conn: ConnId, chunk: Chunk) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        // Whoever has found the socket full goes on by itself when it takes bytes again.
+        let stuck = !socket.send.is_empty() && socket.stall_due != Timestamp::NEVER;
         socket.send.bytes += chunk.len();
         self.chunks.push_back(&mut socket.send.list, chunk);
-        if !matches!(socket.wire, Wire::Handshake(_)) {
+        if !stuck && !matches!(socket.wire, Wire::Handshake(_)) {
             self.act(Action::Transmit(conn));
         }
     }
