@@ -106,7 +106,7 @@ class Place:
             self.wrong.append(f"{case.name}: answered {statuses}, {'closed' if closed else 'open'}, instead of {expected}")
 
     def said(self):
-        return f"{len(CASES)} cases, each refusal with its status and a closed connection"
+        return f"{self.statuses.total()} cases, each refusal with its status and a closed connection"
 
 
 class BehindProxy(Place):
@@ -146,7 +146,7 @@ class BehindProxy(Place):
     def said(self):
         passed = sum(count for statuses, count in self.statuses.items() if statuses and statuses[0] < 300)
         refused = sum(count for statuses, count in self.statuses.items() if statuses and statuses[0] >= 300)
-        return f"{len(CASES)} cases: {refused} refused, {passed} passed on, {self.statuses[()]} without an answer"
+        return f"{self.statuses.total()} cases: {refused} refused, {passed} passed on, {self.statuses[()]} without an answer"
 
 
 class BehindHAProxy(BehindProxy):

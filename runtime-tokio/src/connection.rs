@@ -15,8 +15,12 @@ use ws2http_core::{ConnId, Event, SocketEnd};
 use crate::net::Net;
 use crate::shard::{Shard, SharedShard};
 
-/// How often one task reads, or writes, before the others have their turn.
+/// How often one task writes before the others have their turn.
 const ROUNDS: usize = 16;
+
+/// How many bytes one task reads before the others have their turn. Frames cost time, not bytes alone: a flood
+/// of pings in one socket must not hold up the messages in all others.
+const READ_IN_A_TURN: usize = 16 * 1024;
 
 /// The task of one connection.
 pub(crate) struct ConnectionTask<N: Net> {
@@ -51,7 +55,8 @@ impl<N: Net> Shard<N> {
         }
         self.half_close(id);
         self.run_actions();
-        for _ in 0..ROUNDS {
+        let mut read = 0;
+        while read < READ_IN_A_TURN {
             let Some(socket) = self.sockets.get(id) else {
                 return Poll::Ready(());
             };
@@ -63,6 +68,7 @@ impl<N: Net> Shard<N> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if input.filled().is_empty() => SocketEnd::Eof,
                 Poll::Ready(Ok(())) => {
+                    read += input.filled().len();
                     let event = Event::Received(id, input.filled_mut());
                     self.gateway.handle(self.now, event, &mut self.out);
                     self.run_actions();

@@ -22,7 +22,7 @@ use crate::sockets::Sockets;
 use crate::worker::Hooks;
 
 /// Room for what one read brings in. No connection has a buffer of its own.
-const INPUT: usize = 64 * 1024;
+const INPUT: usize = 16 * 1024;
 
 /// A worker's tasks all run on its thread, and none waits while it holds this.
 pub(crate) type SharedShard<N> = Rc<RefCell<Shard<N>>>;
