@@ -28,6 +28,7 @@ from websocket import WebSocket
 HERE = pathlib.Path(__file__).resolve().parent
 MIB = 1 << 20
 OTHERS = 10  # clients that are measured
+LONGEST = 1_000  # ms that 99 of 100 echoes of others may take during an attack, on a machine that also runs the attackers
 SPARE = 24  # MiB for allocator, buffers in passing and the others
 
 
@@ -84,7 +85,7 @@ class Others:
     def take(self):
         """The median and the 99th percentile since the last time, in milliseconds."""
         waits, self.waits = sorted(self.waits), []
-        if len(waits) < 20:
+        if len(waits) < 20:  # nobody was served
             return float("inf"), float("inf")
         return 1000 * statistics.median(waits), 1000 * waits[len(waits) * 99 // 100]
 
@@ -130,8 +131,8 @@ def broken(bound, told, figures, memory, waits, others):
         yield f"memory grew by {at_peak - before:.0f} MiB, not {bound.peak + SPARE:.0f} at most"
     if after - before > SPARE:
         yield f"{after - before:.0f} MiB were not given back"
-    if waits[1][0] > 10 * waits[0][0] + 50:
-        yield f"others waited {waits[1][0]:.0f} ms in the median, {waits[0][0]:.1f} ms before"
+    if waits[1][1] > LONGEST:
+        yield f"others waited up to {waits[1][1]:.0f} ms, not {LONGEST} at most"
     if others.failed:
         yield f"others failed: {others.failed[0]}"
     for key, limit in bound.got.items():
