@@ -63,7 +63,9 @@ pub enum SocketEnd {
 /// What the driver is to do. Matched without a wildcard, in order.
 #[derive(Debug)]
 pub enum Action {
-    /// There are bytes to send: take them by [`crate::Gateway::transmit`], write, report by [`Event::Sent`].
+    /// There are bytes to send: take them by [`crate::Gateway::transmit`], write, report by [`Event::Sent`];
+    /// on and on, until there are none or the socket takes none, and again as soon as it does. What is added
+    /// meanwhile is not announced.
     Transmit(ConnId),
     /// [`crate::Gateway::wants_read`] has become true.
     Resume(ConnId),

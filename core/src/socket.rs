@@ -90,17 +90,24 @@ pub(crate) struct SendQueue {
     pub(crate) list: List,
     /// Payload and frame heads not written yet.
     pub(crate) bytes: usize,
+    /// How many chunks they are in.
+    pub(crate) count: u32,
     /// So much of the first chunk is written.
     pub(crate) offset: usize,
 }
 
 impl SendQueue {
     pub(crate) const fn new() -> Self {
-        SendQueue { list: List::new(), bytes: 0, offset: 0 }
+        SendQueue { list: List::new(), bytes: 0, count: 0, offset: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    /// Whether a client whose socket is read could add to it: an empty pong is two bytes, but costs a chunk.
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.bytes < limit && self.count as usize * size_of::<Chunk>() < limit
     }
 }
 

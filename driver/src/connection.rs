@@ -14,8 +14,12 @@ use ws2http_core::{ConnId, Event, SocketEnd};
 use crate::runtime::Runtime;
 use crate::shard::{Shard, SharedShard};
 
-/// How often one task reads, or writes, before the others have their turn.
+/// How often one task writes before the others have their turn.
 const ROUNDS: usize = 16;
+
+/// How many bytes one task reads before the others have their turn. Frames cost time, not bytes alone: a flood
+/// of pings in one socket must not hold up the messages in all others.
+const READ_IN_A_TURN: usize = 16 * 1024;
 
 /// The task of one connection.
 pub(crate) struct ConnectionTask<R: Runtime> {
@@ -49,7 +53,8 @@ impl<R: Runtime> Shard<R> {
         }
         self.half_close(id);
         self.run_actions();
-        for _ in 0..ROUNDS {
+        let mut read = 0;
+        while read < READ_IN_A_TURN {
             let Some(socket) = self.sockets.get(id) else {
                 return Poll::Ready(());
             };
@@ -60,6 +65,7 @@ impl<R: Runtime> Shard<R> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => SocketEnd::Eof,
                 Poll::Ready(Ok(count)) => {
+                    read += count;
                     let event = Event::Received(id, &mut self.input[..count]);
                     self.gateway.handle(self.now, event, &mut self.out);
                     self.run_actions();

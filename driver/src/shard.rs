@@ -22,7 +22,7 @@ use crate::runtime::Runtime;
 use crate::sockets::Sockets;
 
 /// Room for what one read brings in. No connection has a buffer of its own.
-const INPUT: usize = 64 * 1024;
+const INPUT: usize = 16 * 1024;
 
 /// What the process around the workers does for them.
 #[derive(Clone)]

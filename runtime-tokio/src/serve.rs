@@ -25,6 +25,8 @@ fn run(worker: Worker<Tcp>, listeners: Vec<(Surface, TcpListener)>) -> io::Resul
     let runtime: LocalRuntime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        // Tasks that always have work must not keep the others' sockets from being looked at.
+        .event_interval(16)
         // They resolve names, rarely.
         .max_blocking_threads(4)
         .build_local(LocalOptions::default())?;

@@ -43,7 +43,7 @@ impl Gateway {
     pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         socket.last_seen = self.now;
-        socket.pong_due = Timestamp::NEVER;
+        let pinged = std::mem::replace(&mut socket.pong_due, Timestamp::NEVER) != Timestamp::NEVER;
         match &mut socket.wire {
             Wire::Http(http) => {
                 http.buffer.extend_from_slice(bytes);
@@ -58,6 +58,10 @@ impl Gateway {
             }
             Wire::CloseSent => self.read_frames(conn, bytes),
             Wire::CloseReceived(_) | Wire::Finishing | Wire::Lingering => {}
+        }
+        if pinged {
+            // The next ping may be due before the pong would have been.
+            self.arm(conn);
         }
     }
 

@@ -44,7 +44,7 @@ impl Gateway {
         !matches!(socket.wire, Wire::WebSocket)
             || (session.waiting_count < self.config.receive_queue_messages
                 && session.waiting_bytes < self.config.receive_queue_bytes
-                && socket.send.bytes < self.config.send_queue)
+                && socket.send.has_room(self.config.send_queue))
     }
 
     fn on_item(&mut self, conn: ConnId, item: Item) {

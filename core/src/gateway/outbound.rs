@@ -54,6 +54,7 @@ impl Gateway {
         {
             socket.send.offset -= first;
             self.chunks.pop_front(&mut socket.send.list);
+            socket.send.count -= 1;
         }
         if socket.send.is_empty() {
             socket.stall_due = Timestamp::NEVER;
@@ -100,9 +101,12 @@ impl Gateway {
 
     pub(super) fn enqueue(&mut self, conn: ConnId, chunk: Chunk) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        // Whoever has found the socket full goes on by itself when it takes bytes again.
+        let stuck = !socket.send.is_empty() && socket.stall_due != Timestamp::NEVER;
         socket.send.bytes += chunk.len();
+        socket.send.count += 1;
         self.chunks.push_back(&mut socket.send.list, chunk);
-        if !matches!(socket.wire, Wire::Handshake(_)) {
+        if !stuck && !matches!(socket.wire, Wire::Handshake(_)) {
             self.act(Action::Transmit(conn));
         }
     }
@@ -112,6 +116,7 @@ impl Gateway {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let chunk = Chunk::plain(bytes.into());
         socket.send.bytes += chunk.len();
+        socket.send.count += 1;
         self.chunks.push_front(&mut socket.send.list, chunk);
         self.act(Action::Transmit(conn));
     }
@@ -120,6 +125,7 @@ impl Gateway {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         self.chunks.clear(&mut socket.send.list);
         socket.send.bytes = 0;
+        socket.send.count = 0;
         socket.send.offset = 0;
     }
 

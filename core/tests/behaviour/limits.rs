@@ -138,6 +138,37 @@ fn pongs_to_a_client_that_does_not_read_are_bounded() {
 }
 
 #[test]
+fn small_frames_that_wait_count_for_what_they_cost() {
+    let mut pair = pair(|config| config.send_queue = 64_000);
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    for _ in 0..2_000 {
+        pair.send(sock, frame(0x89, ""));
+    }
+    assert!(pair.sock(sock).unread.len() > 500 * 6, "an empty pong is two bytes on the wire, and many more here");
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).frames().len(), 2_000);
+}
+
+#[test]
+fn a_socket_that_takes_nothing_is_not_tried_for_each_frame() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    pair.send(sock, frame(0x89, ""));
+    let before = pair.transmits;
+    for _ in 0..100 {
+        pair.send(sock, frame(0x89, ""));
+        pair.push("a", "x");
+    }
+    assert_eq!(pair.transmits, before + 100, "only the answers to the pushes");
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).frames().len(), 201);
+    pair.push("a", "x");
+    assert_eq!(pair.sock(sock).frames().len(), 1);
+}
+
+#[test]
 fn a_message_may_be_exactly_max_message_long() {
     let mut pair = pair(|config| config.max_message = 100);
     let sock = pair.open("a");

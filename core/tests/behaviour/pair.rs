@@ -44,6 +44,8 @@ pub(crate) struct Pair {
     /// All calls there ever were, as `METHOD path`.
     pub(crate) log: Vec<String>,
     pub(crate) cancelled: usize,
+    /// How often there was something to write.
+    pub(crate) transmits: usize,
     pub(crate) reports: Vec<Report>,
     pub(crate) drained: usize,
     socks: Vec<Sock>,
@@ -70,6 +72,7 @@ pub(crate) fn pair_of(shards: u16, change: impl FnOnce(&mut Config)) -> Pair {
         calls: Vec::new(),
         log: Vec::new(),
         cancelled: 0,
+        transmits: 0,
         reports: Vec::new(),
         drained: 0,
         socks: Vec::new(),
@@ -145,7 +148,10 @@ impl Pair {
     fn run(&mut self, shard: usize, out: Out) {
         for action in out.actions {
             match action {
-                Action::Transmit(conn) => self.with(shard, conn, Self::write),
+                Action::Transmit(conn) => {
+                    self.transmits += 1;
+                    self.with(shard, conn, Self::write);
+                }
                 Action::Resume(conn) => self.with(shard, conn, Self::feed),
                 Action::Shutdown(conn) => self.with(shard, conn, |pair, sock| pair.socks[sock].fin = true),
                 Action::Close(conn) => self.with(shard, conn, |pair, sock| pair.socks[sock].closed = true),
