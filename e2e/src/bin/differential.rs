@@ -66,6 +66,7 @@ struct Played {
     scripts: AtomicU64,
     rounds: AtomicU64,
     lines: AtomicU64,
+    unjudged: AtomicU64,
 }
 
 fn main() {
@@ -88,6 +89,9 @@ fn main() {
         None => many(&options, &left, &right, &played),
     };
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    if of(&played.unjudged) > 0 {
+        println!("{} plays were not judged but repeated, because the machine stood still", of(&played.unjudged));
+    }
     println!(
         "{} scripts of {} rounds played in {:.0?}, {} lines compared: {}",
         of(&played.scripts),
@@ -190,5 +194,6 @@ impl Played {
         self.scripts.fetch_add(1, Ordering::Relaxed);
         self.rounds.fetch_add(script.rounds() as u64, Ordering::Relaxed);
         self.lines.fetch_add(outcome.left.len() as u64, Ordering::Relaxed);
+        self.unjudged.fetch_add(outcome.unjudged.into(), Ordering::Relaxed);
     }
 }

@@ -62,6 +62,8 @@ fn setting(rng: &mut Rng) -> Setting {
         token: one_in(rng, 4),
         control_listen: one_in(rng, 4),
         max_connections: one_in(rng, 8).then(|| rng.u32(1..3)),
+        hangs: false,
+        mutes: false,
         more: more.into_iter().filter(|_| one_in(rng, 7)).collect(),
     }
 }
@@ -126,7 +128,12 @@ impl Artist {
             5..7 if self.open[who] => self.leave(Vec::new()),
             7 if self.open[who] => self.kick(),
             8 => Deed::Head,
-            _ => Deed::Connect(Connect { reply: Reply::Usual, meanwhile: None, early: Vec::new(), ..self.connect(false) }),
+            _ => Deed::Connect(Connect {
+                reply: Reply::Usual,
+                meanwhile: None,
+                early: Vec::new(),
+                ..self.connect(false)
+            }),
         }
     }
 
@@ -167,6 +174,7 @@ impl Artist {
             return Deed::Head;
         }
         self.patience = 0;
+        self.setting.mutes = true;
         Deed::Mute
     }
 
@@ -177,23 +185,31 @@ impl Artist {
             &[("Origin", "https://www.example.com"), ("Accept-Language", "de"), ("X-Twice", "1"), ("X-Twice", "2")],
             &[("Sec-WebSocket-Protocol", "chat, other"), ("Origin", "https://example.org")],
             &[("Connection", "X-Hop"), ("X-Hop", "1"), ("TE", "trailers"), ("Keep-Alive", "timeout=5")],
-            &[("X-Connection-Id", "forged"), ("X-Close-Code", "1000"), ("X-Forwarded-For", "10.0.0.1"), ("X_Gateway", "x")],
-            &[("Origin", "https://a.example.com"), ("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", "game")],
+            &[
+                ("X-Connection-Id", "forged"),
+                ("X-Close-Code", "1000"),
+                ("X-Forwarded-For", "10.0.0.1"),
+                ("X_Gateway", "x"),
+            ],
+            &[
+                ("Origin", "https://a.example.com"),
+                ("Sec-WebSocket-Protocol", "chat"),
+                ("Sec-WebSocket-Protocol", "game"),
+            ],
         ];
         let headers = one_of(&mut self.rng, &headers).to_vec();
         let query = one_of(&mut self.rng, &["", "", "?a=b&c=%20d", "?", "?x=/../y"]);
         let offers = headers.iter().any(|(name, _)| *name == "Sec-WebSocket-Protocol");
         let mut reply = draw_replies::to_connect(&mut self.rng, offers);
-        if matches!(reply, Reply::Hang) && !self.may_wait(alone)
-            || reply.surprises() && !alone
-            || self.overlaps(&reply)
+        if matches!(reply, Reply::Hang) && !self.may_wait(alone) || reply.surprises() && !alone || self.overlaps(&reply)
         {
             reply = Reply::Usual;
         }
         let early = if one_in(&mut self.rng, 5) && !reply.surprises() { self.rng.usize(1..4) } else { 0 };
         let early = (0..early).map(|_| self.message(Reply::Usual)).collect();
-        // A handler cannot be held and push at the same time.
-        let free = !matches!(reply, Reply::PushFirst | Reply::KickFirst | Reply::Hang | Reply::Late | Reply::Dripping);
+        // A handler cannot be held and push at the same time; after a surprise no call may follow at once.
+        let own = matches!(reply, Reply::PushFirst | Reply::KickFirst | Reply::Hang | Reply::Late | Reply::Dripping);
+        let free = !own && !reply.surprises();
         let meanwhile = (free && one_in(&mut self.rng, 5)).then(|| self.meanwhile(false));
         Connect { spelling: self.rng.usize(0..2), query, headers, early, reply, meanwhile }
     }
@@ -211,6 +227,7 @@ impl Artist {
     fn may_wait(&mut self, alone: bool) -> bool {
         let may = alone && self.patience > 0 && one_in(&mut self.rng, 2);
         self.patience -= u32::from(may);
+        self.setting.hangs |= may;
         may
     }
 
@@ -229,11 +246,12 @@ impl Artist {
         let mut close = one_in(&mut self.rng, 8);
         for (index, message) in messages.iter_mut().enumerate() {
             let alone_in_line = count == 1 || index + 1 == count && self.setting.calls_per_client == 1;
-            let ends = matches!(message.reply, Reply::KickFirst) || self.setting.close_on_failure && message.reply.fails();
+            let ends =
+                matches!(message.reply, Reply::KickFirst) || self.setting.close_on_failure && message.reply.fails();
             // What comes at the same moment as the end of a connection may still be served or not.
             if ends && !alone_in_line || message.reply.surprises() && !(alone && alone_in_line) {
                 message.reply = Reply::Usual;
-            } else if ends || message.reply.surprises() {
+            } else if ends || message.reply.surprises() || matches!(message.reply, Reply::PushFirst) {
                 close = false;
             }
         }
@@ -253,7 +271,8 @@ impl Artist {
         let payload = if binary {
             self.bytes(most)
         } else {
-            let mut text = one_of(&mut self.rng, &["", "hello", "grüße an alle", "☃ snowman", "{\"json\": true}"]).to_owned();
+            let mut text =
+                one_of(&mut self.rng, &["", "hello", "grüße an alle", "☃ snowman", "{\"json\": true}"]).to_owned();
             if !text.is_empty() {
                 text.push_str(&format!(" {}", self.round));
                 let room = most.saturating_sub(text.len());
@@ -289,7 +308,8 @@ impl Artist {
     }
 
     fn kick(&mut self) -> Deed {
-        let queries = ["", "?code=4001&reason=see+you%21", "?code=1013", "?reason=gr%C3%BC%C3%9Fe", "?code=999", "?why=1"];
+        let queries =
+            ["", "?code=4001&reason=see+you%21", "?code=1013", "?reason=gr%C3%BC%C3%9Fe", "?code=999", "?why=1"];
         Deed::Kick(one_of(&mut self.rng, &queries))
     }
 

@@ -25,7 +25,10 @@ pub(super) fn to_connect(rng: &mut Rng, offers: bool) -> Reply {
         18..20 => Reply::Status(one_of(rng, &[201, 300, 301, 302, 307, 500, 502, 503, 599])),
         20 => Reply::Empty,
         21 => Reply::NotUtf8,
-        22 => one_of(rng, &[Reply::TooLarge(Framing::Length), Reply::TooLarge(Framing::Chunked(500)), Reply::Endless, Reply::Lie]),
+        22 => one_of(
+            rng,
+            &[Reply::TooLarge(Framing::Length), Reply::TooLarge(Framing::Chunked(500)), Reply::Endless, Reply::Lie],
+        ),
         23 => raw(rng, false),
         24 => one_of(rng, &[Reply::Close, Reply::Reset]),
         25 => Reply::Hang,

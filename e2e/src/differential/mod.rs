@@ -44,7 +44,8 @@ mod shrink;
 mod transcript;
 mod wire;
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 pub use play::{Side, play};
 pub use script::{Script, override_flags};
@@ -53,7 +54,15 @@ pub use transcript::{Difference, Transcript, compare};
 
 /// How long the player waits for anything before it writes down that it did not come. Generous, for
 /// busy machines: nothing waits so long when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A machine on which a task that should run every [`TICK`] does not run for so long is no judge of timeouts.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often a script is played at most before what came of it is believed.
+const ATTEMPTS: u32 = 3;
 
 /// What came of one script against two gateways.
 pub struct Outcome {
@@ -63,6 +72,8 @@ pub struct Outcome {
     pub right: Transcript,
     /// Where the two differ first.
     pub difference: Option<Difference>,
+    /// How often it was played before without being judged, because the machine stood still.
+    pub unjudged: u32,
 }
 
 impl Outcome {
@@ -72,15 +83,38 @@ impl Outcome {
     }
 }
 
-/// Plays a script against two gateways at once, and compares.
+/// Plays a script against two gateways at once, and compares. Where the machine stood still meanwhile, what is
+/// wrong may be so because of that: then it is played again.
 ///
 /// # Panics
 /// When no runtime can be had.
 pub fn run(script: &Script, left: &Side, right: &Side) -> Outcome {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("a tokio runtime");
-    let (left, right) =
-        runtime.block_on(async { futures_util::future::join(play(script, left), play(script, right)).await });
-    let difference = compare(&left, &right);
-    Outcome { left, right, difference }
+    let mut unjudged = 0;
+    loop {
+        let stood_still = Cell::new(Duration::ZERO);
+        let (left, right) = runtime.block_on(async {
+            let playing = futures_util::future::join(play(script, left), play(script, right));
+            tokio::select! {
+                both = playing => both,
+                never = tick(&stood_still) => never,
+            }
+        });
+        let difference = compare(&left, &right);
+        let outcome = Outcome { left, right, difference, unjudged };
+        if outcome.is_fine() || stood_still.get() < STANDSTILL || unjudged + 1 >= ATTEMPTS {
+            return outcome;
+        }
+        unjudged += 1;
+    }
+}
+
+/// Notes for how long at most it was not let run. Never ends.
+async fn tick(longest: &Cell<Duration>) -> (Transcript, Transcript) {
+    loop {
+        let began = Instant::now();
+        tokio::time::sleep(TICK).await;
+        longest.set(longest.get().max(began.elapsed().saturating_sub(TICK)));
+    }
 }

@@ -101,7 +101,8 @@ impl Plan {
         let (plan, done) = (self.clone(), gate.clone());
         tokio::spawn(async move {
             if let Some(control) = plan.control.get() {
-                let target = format!("/{}", percent_encoding::utf8_percent_encode(&client, percent_encoding::NON_ALPHANUMERIC));
+                let target =
+                    format!("/{}", percent_encoding::utf8_percent_encode(&client, percent_encoding::NON_ALPHANUMERIC));
                 let told = wire::control(control, method, &target, &[], body).await;
                 plan.orders.lock().unwrap().told.entry(client).or_default().push(format!("{method}: {told}"));
             }

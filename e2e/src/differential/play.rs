@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::deeds::{Slot, World};
 use super::plan::{Control, Plan, decoded};
 use super::script::{Away, Deed, End, IDS, Round, Script, TOKEN, override_flags};
+use super::settle::Scraper;
 use super::transcript::{TROUBLES, Transcript, shown};
 use super::{PATIENCE, settle, wire};
 use crate::api::{Accept, Api, Law, Licence, Request};
@@ -48,6 +49,7 @@ pub async fn play(script: &Script, side: &Side) -> Transcript {
 
 struct Player {
     world: World,
+    scraper: Scraper,
     slots: Vec<Slot>,
     transcript: Transcript,
 }
@@ -66,8 +68,9 @@ impl Player {
         let bearer = setting.token.then(|| format!("Bearer {TOKEN}"));
         let control = Control { address: gateway.control, bearer };
         plan.control.get_or_init(|| control.clone());
+        let scraper = Scraper::new(control.address);
         let world = World { gateway, api, plan, control, max_message: setting.max_message };
-        Player { world, slots: (0..IDS.len()).map(Slot::new).collect(), transcript: Transcript::default() }
+        Player { world, scraper, slots: (0..IDS.len()).map(Slot::new).collect(), transcript: Transcript::default() }
     }
 
     async fn play(mut self, script: &Script) -> Transcript {
@@ -77,8 +80,11 @@ impl Player {
                 break;
             }
         }
-        let counters = self.world.gateway.metrics().await;
-        self.transcript.add("counters", counted(&counters, script.has_open_repeats()));
+        let counters = match self.scraper.scrape().await {
+            Ok(metrics) => counted(&metrics, script.has_open_repeats()),
+            Err(why) => vec![why],
+        };
+        self.transcript.add("counters", counters);
         if !self.is_stuck() {
             self.end(script.end).await;
         }
@@ -142,7 +148,7 @@ impl Player {
     /// Until everything sent has been read, answered and heard.
     async fn settle(&mut self, at: usize, away: bool) {
         join_all(self.slots.iter_mut().map(Slot::sync)).await;
-        if !settle::until_quiet(&self.world.gateway, away).await {
+        if !self.scraper.until_quiet(away).await {
             self.trouble(format!("round {at}: calls or DELETEs were still under way after {PATIENCE:?}"));
         }
         join_all(self.slots.iter_mut().map(Slot::sync)).await;
@@ -218,7 +224,8 @@ impl Player {
         for seen in self.world.api.seen() {
             let client = decoded(seen.request.client());
             if seen.request.method == "GET" {
-                let of_client = names.iter().filter(|(_, name): &&(String, String)| name.starts_with(&format!("<{client} ")));
+                let of_client =
+                    names.iter().filter(|(_, name): &&(String, String)| name.starts_with(&format!("<{client} ")));
                 let name = format!("<{client} {}>", of_client.count() + 1);
                 names.push((seen.request.connection_id().to_owned(), name));
             }
@@ -270,7 +277,8 @@ fn counted(metrics: &Metrics, open_repeats: bool) -> Vec<String> {
             || name.ends_with("_seconds_sum")
             || open_repeats && (repeats.contains(&name) || series.contains("_seconds_count{method=\"DELETE\""))
     };
-    let values = metrics.series.iter().filter(|(series, _)| !depends(series)).map(|(name, value)| format!("{name} {value}"));
+    let values =
+        metrics.series.iter().filter(|(series, _)| !depends(series)).map(|(name, value)| format!("{name} {value}"));
     let kinds = metrics.types.iter().map(|(name, kind)| format!("{name} is a {kind}"));
     values.chain(kinds).collect()
 }

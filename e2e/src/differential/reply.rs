@@ -47,7 +47,9 @@ impl Reply {
             Reply::Usual | Reply::PushFirst | Reply::KickFirst => echo(request),
             Reply::Late => echo(request).delayed(Duration::from_millis(30)),
             Reply::Dripping => Answer::new(200, "ok").dripping(Duration::from_micros(100)),
-            Reply::With(headers) => headers.iter().fold(echo(request), |answer, (name, value)| answer.header(name, value)),
+            Reply::With(headers) => {
+                headers.iter().fold(echo(request), |answer, (name, value)| answer.header(name, value))
+            }
             Reply::Text(text, framing) if *framing == Framing::UntilClose => {
                 Answer::new(200, text).framed(*framing).header("Connection", "close")
             }

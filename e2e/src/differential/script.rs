@@ -34,6 +34,10 @@ pub(super) struct Setting {
     pub(super) token: bool,
     pub(super) control_listen: bool,
     pub(super) max_connections: Option<u32>,
+    /// The API leaves a request without an answer.
+    pub(super) hangs: bool,
+    /// A client leaves a challenge without an answer.
+    pub(super) mutes: bool,
     pub(super) more: Vec<&'static str>,
 }
 
@@ -63,19 +67,33 @@ pub(super) enum Away {
 pub(super) enum Deed {
     Connect(Connect),
     /// Messages in one go; written in pieces of so many bytes, if not zero; then perhaps a close frame.
-    Say { messages: Vec<Message>, pieces: usize, close: bool },
+    Say {
+        messages: Vec<Message>,
+        pieces: usize,
+        close: bool,
+    },
     Ping(Vec<u8>),
     /// Breaks the WebSocket protocol, in this of many ways.
     Break(usize),
-    Close { frame: Option<(u16, &'static str)>, deletes: Vec<Reply> },
-    Leave { way: Way, within_frame: bool, deletes: Vec<Reply> },
+    Close {
+        frame: Option<(u16, &'static str)>,
+        deletes: Vec<Reply>,
+    },
+    Leave {
+        way: Way,
+        within_frame: bool,
+        deletes: Vec<Reply>,
+    },
     /// The API holds a message back, with another one waiting behind it.
     Held(Meanwhile),
     /// Leaves, and is back before the API has answered the DELETE.
     Return(Way),
     /// Answers no more pings.
     Mute,
-    Push { kind: Push, spelling: usize },
+    Push {
+        kind: Push,
+        spelling: usize,
+    },
     Kick(&'static str),
     Head,
     /// HTTP on a connection of its own, in this of many ways.
@@ -183,10 +201,13 @@ impl fmt::Debug for Message {
 impl Setting {
     /// The gateway's command line, but for the API's address.
     pub(super) fn flags(&self) -> Vec<String> {
-        // Timeouts that scripts wait for are short, those that they must not meet long.
+        // A timeout is short only in a script that waits for it: machines stand still at times.
+        let api_timeout = if self.hangs { "4s" } else { "60s" };
+        let pong_timeout = if self.mutes { "2s" } else { "60s" };
         let mut flags = format!(
-            "--api-timeout 3s --pong-timeout 1500ms --close-timeout 4s --handshake-timeout 10s --drain 0s \
-             --threads {} --on-duplicate {} --calls-per-client {} --max-message {}",
+            "--api-timeout {api_timeout} --pong-timeout {pong_timeout} --close-timeout 60s --handshake-timeout 60s \
+             --send-timeout 60s --ping-interval 0 --drain 0s --threads {} --on-duplicate {} --calls-per-client {} \
+             --max-message {}",
             self.threads, self.on_duplicate, self.calls_per_client, self.max_message
         );
         let switches = [
@@ -285,7 +306,10 @@ mod tests {
         let flags = words("--drain 0s --refuse-in-band --threads 2");
         let other = words("--threads 1 --max-message 10");
         assert_eq!(override_flags(&flags, &other), words("--drain 0s --refuse-in-band --threads 1 --max-message 10"));
-        assert_eq!(override_flags(&flags, &words("--refuse-in-band")), words("--drain 0s --threads 2 --refuse-in-band"));
+        assert_eq!(
+            override_flags(&flags, &words("--refuse-in-band")),
+            words("--drain 0s --threads 2 --refuse-in-band")
+        );
     }
 
     #[test]

@@ -3,10 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use super::PATIENCE;
 use super::plan::decoded;
+use super::wire::Wire;
 use crate::api::{Accept, Api};
 use crate::gateway::Gateway;
+use crate::http::encode;
+use crate::metrics::Metrics;
 use crate::wait::found_by;
 
 /// How long a gateway may take to notice that idle connections to the API have ended. One that looks only
@@ -27,28 +32,57 @@ pub(super) async fn until_seen(api: &Api, client: &str, method: &str, count: usi
     found_by(PATIENCE, || (seen(api, client, method) >= count).then_some(())).await.is_some()
 }
 
-/// Waits until the gateway has no call under way or waiting, nor, unless the API is away, a DELETE to repeat.
-pub(super) async fn until_quiet(gateway: &Gateway, away: bool) -> bool {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let now = gateway.metrics().await;
-        let zero = |name: &str| now.sum(name) == 0.0;
-        let ended = now.sum("requests_started") == now.sum("requests_succeeded") + now.sum("requests_failed");
-        let calls = zero("ws2http_api_calls_in_flight") && zero("ws2http_api_calls_waiting");
-        if ended && calls && (away || zero("ws2http_disconnects_pending")) {
-            return true;
+/// Reads the gateway's counters, on one connection for as long as that lasts.
+pub(super) struct Scraper {
+    to: SocketAddr,
+    wire: Option<Wire>,
+}
+
+impl Scraper {
+    pub(super) fn new(to: SocketAddr) -> Scraper {
+        Scraper { to, wire: None }
+    }
+
+    /// One scrape; why there is none.
+    pub(super) async fn scrape(&mut self) -> Result<Metrics, String> {
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => Wire::connect(self.to).await?,
+        };
+        wire.write(&encode("GET", "/metrics", &[], None)).await;
+        let answer = wire.answer("GET").await?;
+        if !answer.closes() {
+            self.wire = Some(wire);
         }
-        if tokio::time::Instant::now() >= deadline {
-            return false;
+        Metrics::parse(&answer.text())
+    }
+
+    /// Waits until the gateway has no call under way or waiting, nor, unless the API is away, a DELETE to repeat.
+    pub(super) async fn until_quiet(&mut self, away: bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.scrape().await.is_ok_and(|now| is_quiet(&now, away)) {
+                return true;
+            }
+            sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        false
     }
 }
 
-/// The columns of the machine's TCP connections over IPv4.
-fn connections() -> Vec<Vec<String>> {
+fn is_quiet(now: &Metrics, away: bool) -> bool {
+    let zero = |name: &str| now.sum(name) == 0.0;
+    let ended = now.sum("requests_started") == now.sum("requests_succeeded") + now.sum("requests_failed");
+    let calls = zero("ws2http_api_calls_in_flight") && zero("ws2http_api_calls_waiting");
+    ended && calls && (away || zero("ws2http_disconnects_pending"))
+}
+
+/// The columns of those of the machine's TCP connections over IPv4 that have to do with this port.
+fn connections(port: u16) -> Vec<Vec<String>> {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("the TCP connections of a Linux machine");
-    table.lines().skip(1).map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    let port = format!(":{port:04X} ");
+    let lines = table.lines().filter(|line| line.contains(&port));
+    lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
 }
 
 fn has_port(column: Option<&String>, port: u16) -> bool {
@@ -68,7 +102,8 @@ impl Peer {
         let matches = |columns: &Vec<String>| {
             has_port(columns.get(1), gateway.public.port()) && port.is_some_and(|port| has_port(columns.get(2), port))
         };
-        let inode = connections().into_iter().find(matches).and_then(|columns| columns.get(9).cloned());
+        let inode =
+            connections(port.unwrap_or_default()).into_iter().find(matches).and_then(|columns| columns.get(9).cloned());
         let descriptor = inode.map(|inode| format!("socket:[{inode}]"));
         Peer { descriptor, directory: format!("/proc/{}/fd", gateway.pid()) }
     }
@@ -87,11 +122,14 @@ impl Peer {
 
 /// Gives the gateway time to notice which connections the API has ended.
 pub(super) async fn ends_noticed(api: &Api) {
+    let port = api.address.port();
     let unnoticed = |columns: &Vec<String>| {
-        has_port(columns.get(2), api.address.port()) && columns.get(3).is_some_and(|state| state == CLOSE_WAIT)
+        has_port(columns.get(2), port) && columns.get(3).is_some_and(|state| state == CLOSE_WAIT)
     };
-    // Not noticing is fine: the connection is dead when it is looked at.
-    let _ = found_by(NOTICE, || (!connections().iter().any(unnoticed)).then_some(())).await;
+    let deadline = Instant::now() + NOTICE;
+    while connections(port).iter().any(unnoticed) && Instant::now() < deadline {
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Ends the connections to the API that have nothing to do.

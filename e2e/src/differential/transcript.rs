@@ -90,8 +90,7 @@ pub fn compare(left: &Transcript, right: &Transcript) -> Option<Difference> {
     names.sort();
     names.dedup();
     let lines = |side: &'_ Transcript, name: &str| side.sections.get(name).cloned().unwrap_or_default();
-    let differing: Vec<&String> =
-        names.into_iter().filter(|name| lines(left, name) != lines(right, name)).collect();
+    let differing: Vec<&String> = names.into_iter().filter(|name| lines(left, name) != lines(right, name)).collect();
     let section = *differing.first()?;
     let (left, right) = (lines(left, section), lines(right, section));
     let at = left.iter().zip(&right).take_while(|(left, right)| left == right).count();
@@ -143,7 +142,10 @@ mod tests {
         let whole = transcript(&[("a", &["1", "2"]), ("b", &["3"])]);
         assert!(compare(&whole, &whole.clone()).is_none());
         let other = compare(&whole, &transcript(&[("a", &["1", "x"]), ("b", &["3"])])).unwrap();
-        assert_eq!((other.section.as_str(), other.left.as_deref(), other.right.as_deref()), ("a", Some("2"), Some("x")));
+        assert_eq!(
+            (other.section.as_str(), other.left.as_deref(), other.right.as_deref()),
+            ("a", Some("2"), Some("x"))
+        );
         let short = compare(&whole, &transcript(&[("a", &["1"]), ("b", &["3"])])).unwrap();
         assert_eq!((short.left.as_deref(), short.right), (Some("2"), None));
         let missing = compare(&whole, &transcript(&[("a", &["1", "2"])])).unwrap();
