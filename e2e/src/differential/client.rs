@@ -169,7 +169,7 @@ impl Visitor {
     }
 
     /// Listens until the connection ends. False if it does not.
-    pub(super) async fn to_end(&mut self) -> bool {
+    pub(super) async fn until_end(&mut self) -> bool {
         let ended = async {
             while !self.ended {
                 self.hear().await;

@@ -188,7 +188,7 @@ impl Slot {
         let Some(mut visitor) = self.current.take() else { return };
         let peer = Peer::of(visitor.address(), &world.gateway);
         visitor.leave(way).await;
-        let noticed = peer.closed().await && visitor.to_end().await;
+        let noticed = peer.closed().await && visitor.until_end().await;
         self.want(noticed, "the gateway to notice that it left");
         self.past.push(visitor);
     }

@@ -164,7 +164,7 @@ impl Player {
         let deletes = held.map_or(0, |index| settle::seen(&self.world.api, &self.slots[index].id, "DELETE"));
         self.world.gateway.sigterm();
         let visitors = self.slots.iter_mut().filter_map(|slot| slot.current.as_mut());
-        let ended = join_all(visitors.map(|visitor| visitor.to_end())).await;
+        let ended = join_all(visitors.map(|visitor| visitor.until_end())).await;
         if ended.contains(&false) {
             self.trouble("a client was not sent away".into());
         }
