@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod client;
+pub mod differential;
 pub mod frame;
 pub mod gateway;
 pub mod http;

@@ -82,9 +82,10 @@ impl Server {
         match answer.drip {
             None => self.stream.write_all(&bytes).await?,
             Some(pause) => {
+                // The pause comes first, so that the answer has ended once its last byte is out.
                 for byte in bytes {
-                    self.stream.write_all(&[byte]).await?;
                     tokio::time::sleep(pause).await;
+                    self.stream.write_all(&[byte]).await?;
                 }
             }
         }
