@@ -22,6 +22,7 @@ Examples:
   cargo build --release
   load idle --gateway target/release/ws2http-tokio --connections 15000 --assert-bytes 1536
   load closed --gateway target/release/ws2http-tokio --clients 1000 --assert-ratio 1.5 --json closed.json
+  load closed --gateway target/release/ws2http-tokio --gateway target/release/ws2http-smol    (to compare them)
   load closed --gateway target/release/ws2http-tokio --only gateway --rounds 1 --seconds 30    (to profile it)
 
 Measure release builds, with nothing else running. Load generator, gateway and API share the machine, so
@@ -52,9 +53,9 @@ pub(crate) enum Command {
 /// What all scenarios have in common.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
-    /// The gateway's program, as target/release/ws2http-tokio
-    #[arg(long, value_name = "FILE")]
-    pub(crate) gateway: PathBuf,
+    /// The gateway's program, as target/release/ws2http-tokio; repeated, closed and churn compare them
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) gateway: Vec<PathBuf>,
     /// One more argument for the gateway, as --gateway-arg=--ping-interval=30s; may be repeated
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) gateway_arg: Vec<OsString>,
@@ -103,7 +104,7 @@ pub(crate) struct Closed {
     /// How long to run before measuring in each round
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     pub(crate) warm_up: Duration,
-    /// Rounds, each with a fresh relay and a fresh gateway
+    /// Rounds, each with a fresh relay and fresh gateways
     #[arg(long, value_name = "N", default_value = "5", value_parser = some)]
     pub(crate) rounds: usize,
     /// Bytes of a message
@@ -112,17 +113,16 @@ pub(crate) struct Closed {
     /// Threads of the relay; without it, one per core, as the gateway has them
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) relay_threads: Option<usize>,
-    /// Measure one of the two alone (then without a ratio)
+    /// Measure the relay or the gateways alone (then without a ratio)
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) only: Option<Which>,
-    /// Fail if a message costs the gateway more than this many times the relay's processor time
+    /// Fail if a message costs a gateway more than this many times the relay's processor time
     #[arg(long, value_name = "RATIO", conflicts_with = "only")]
     pub(crate) assert_ratio: Option<f64>,
 }
 
 /// Who is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Which {
     Relay,
     Gateway,
@@ -135,7 +135,7 @@ pub(crate) struct Churn {
     /// How long to measure in each round
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub(crate) seconds: Duration,
-    /// Rounds, each with a fresh gateway
+    /// Rounds, each with fresh gateways
     #[arg(long, value_name = "N", default_value = "3", value_parser = some)]
     pub(crate) rounds: usize,
 }

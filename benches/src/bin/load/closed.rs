@@ -1,5 +1,6 @@
 //! `load closed`: what a message costs, in the gateway and in the bare relay.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,11 +18,29 @@ use crate::team::{self, Team};
 /// The clients go on for so long after the last look, so that it finds all at work.
 const MARGIN: Duration = Duration::from_millis(300);
 
+/// Who is measured.
+#[derive(Clone, Copy, Debug)]
+enum Subject<'a> {
+    Relay,
+    Gateway(&'a Path),
+}
+
+impl Subject<'_> {
+    fn name(self) -> String {
+        match self {
+            Subject::Relay => RELAY.to_owned(),
+            Subject::Gateway(program) => stage::name(program),
+        }
+    }
+}
+
+const RELAY: &str = "relay";
+
 /// What one round measured.
 #[derive(Clone, Debug, Serialize)]
 struct Round {
     round: usize,
-    target: Which,
+    target: String,
     messages: u64,
     messages_per_second: f64,
     latency: Latency,
@@ -38,9 +57,10 @@ struct Round {
     others_percent: f64,
 }
 
-/// The gateway against the relay: of each round, and of all.
+/// A gateway against the relay: of each round, and of all.
 #[derive(Debug, Serialize)]
 struct Ratios {
+    gateway: String,
     cpu: Spread,
     messages_per_second: Spread,
     p50: Spread,
@@ -55,61 +75,68 @@ struct Report {
     size: usize,
     seconds: f64,
     rounds: Vec<Round>,
-    ratios: Option<Ratios>,
+    ratios: Vec<Ratios>,
 }
 
 /// Runs the scenario.
 ///
 /// # Errors
-/// Something went wrong, or the gateway takes more than `--assert-ratio`.
+/// Something went wrong, or a gateway takes more than `--assert-ratio`.
 pub(crate) fn run(args: &Closed) -> Result<()> {
     stage::check_descriptors(args.clients)?;
+    stage::check_names(&args.common)?;
     let mut rounds = Vec::new();
     let machine = Machine::here();
     println!("closed: {} clients, messages of {} bytes ({machine})", args.clients, args.size);
     print_head();
+    let subjects = subjects(args);
     for number in 1..=args.rounds {
-        for which in [Which::Relay, Which::Gateway] {
-            if args.only.is_none_or(|only| only == which) {
-                let round = measure_one(args, number, which)?;
-                print_round(&round);
-                rounds.push(round);
-            }
+        for &subject in &subjects {
+            let round = measure_one(args, number, subject)?;
+            print_round(&round);
+            rounds.push(round);
         }
     }
     stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
-    let ratios = args.only.is_none().then(|| ratios(&rounds));
-    print_medians(&rounds, ratios.as_ref());
+    let gateways = args.common.gateway.iter().filter(|_| args.only.is_none());
+    let ratios = gateways.map(|program| ratios(&rounds, stage::name(program))).collect();
+    print_medians(&rounds, &subjects, &ratios);
     let (clients, size, seconds) = (args.clients, args.size, args.seconds.as_secs_f64());
     let report = Report { scenario: "closed", machine, clients, size, seconds, rounds, ratios };
     report::write_json(args.common.json.as_deref(), &report)?;
-    if let (Some(most), Some(ratios)) = (args.assert_ratio, &report.ratios) {
-        let ratio = ratios.cpu.median;
-        ensure!(ratio <= most, "a message costs the gateway {ratio:.2} times the relay's processor time: over {most}");
+    for Ratios { gateway, cpu, .. } in &report.ratios {
+        let (ratio, most) = (cpu.median, args.assert_ratio.unwrap_or(f64::INFINITY));
+        ensure!(ratio <= most, "a message costs {gateway} {ratio:.2} times the relay's processor time: over {most}");
     }
     Ok(())
 }
 
-fn measure_one(args: &Closed, number: usize, which: Which) -> Result<Round> {
+fn subjects(args: &Closed) -> Vec<Subject<'_>> {
+    let relay = [Subject::Relay].into_iter().filter(|_| args.only != Some(Which::Gateway));
+    let gateways = args.common.gateway.iter().filter(|_| args.only != Some(Which::Relay));
+    relay.chain(gateways.map(|program| Subject::Gateway(program))).collect()
+}
+
+fn measure_one(args: &Closed, number: usize, subject: Subject<'_>) -> Result<Round> {
     let api = server::start_api(args.common.api_threads)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let server = match which {
-        Which::Relay => server::start_relay(api.address, args.relay_threads.unwrap_or(cores))?,
-        Which::Gateway => stage::start_gateway(&args.common, &api)?,
+    let server = match subject {
+        Subject::Relay => server::start_relay(api.address, args.relay_threads.unwrap_or(cores))?,
+        Subject::Gateway(program) => stage::start_gateway(program, &args.common, &api)?,
     };
-    let round = measure(args, number, which, &server, &api)
-        .with_context(|| format!("round {number}, {which:?}{}", server.last_words()))?;
-    if which == Which::Gateway {
+    let round = measure(args, number, subject, &server, &api)
+        .with_context(|| format!("round {number}, {}{}", subject.name(), server.last_words()))?;
+    if let Subject::Gateway(_) = subject {
         stage::await_disconnects(&api, args.clients as u64)?;
         server.stop()?;
     }
     Ok(round)
 }
 
-fn measure(args: &Closed, number: usize, which: Which, server: &Server, api: &Server) -> Result<Round> {
-    let target = match which {
-        Which::Gateway => stage::web_socket(server, args.size),
-        Which::Relay => Target { address: server.address, wire: Wire::Relay, size: args.size },
+fn measure(args: &Closed, number: usize, subject: Subject<'_>, server: &Server, api: &Server) -> Result<Round> {
+    let target = match subject {
+        Subject::Gateway(_) => stage::web_socket(server, args.size),
+        Subject::Relay => Target { address: server.address, wire: Wire::Relay, size: args.size },
     };
     let mut team = Team::new(target, args.common.threads)?;
     team.connect(args.clients, args.common.at_once, false)?;
@@ -129,7 +156,7 @@ fn measure(args: &Closed, number: usize, which: Which, server: &Server, api: &Se
     ensure!(between.done > 0, "not one message was answered");
     Ok(Round {
         round: number,
-        target: which,
+        target: subject.name(),
         messages: between.done,
         messages_per_second: between.per_second(),
         latency: Latency::of(&team::merge(latencies)?),
@@ -142,10 +169,9 @@ fn measure(args: &Closed, number: usize, which: Which, server: &Server, api: &Se
     })
 }
 
-fn ratios(rounds: &[Round]) -> Ratios {
-    let of = |which| rounds.iter().filter(move |round| round.target == which);
+fn ratios(rounds: &[Round], gateway: String) -> Ratios {
     let ratio = |value: fn(&Round) -> f64| {
-        let pairs = of(Which::Gateway).zip(of(Which::Relay));
+        let pairs = of(rounds, &gateway).zip(of(rounds, RELAY));
         Spread::of(pairs.map(|(gateway, relay)| value(gateway) / value(relay)))
     };
     Ratios {
@@ -153,24 +179,28 @@ fn ratios(rounds: &[Round]) -> Ratios {
         messages_per_second: ratio(|round| round.messages_per_second),
         p50: ratio(|round| round.latency.p50_us),
         p99: ratio(|round| round.latency.p99_us),
+        gateway,
     }
+}
+
+fn of<'a>(rounds: &'a [Round], target: &'a str) -> impl Iterator<Item = &'a Round> {
+    rounds.iter().filter(move |round| round.target == target)
 }
 
 fn print_head() {
     println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
+        "{:<8}{:<15}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
         "round", "", "messages", "p50", "p99", "max", "CPU of it", "API", "load", "relative", "sleeps", "others"
     );
     println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
+        "{:<8}{:<15}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
         "", "", "per s", "ms", "ms", "ms", "us/message", "us", "us", "", "/message", "%"
     );
 }
 
-fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64) {
-    let which = format!("{which:?}").to_lowercase();
+fn print_line(name: &str, target: &str, value: impl Fn(fn(&Round) -> f64) -> f64) {
     println!(
-        "{name:<8}{which:<9}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>10.3}{:>8.3}{:>8.0}",
+        "{name:<8}{target:<15}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>10.3}{:>8.3}{:>8.0}",
         value(|round| round.messages_per_second),
         value(|round| round.latency.p50_us) / 1e3,
         value(|round| round.latency.p99_us) / 1e3,
@@ -185,36 +215,35 @@ fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64
 }
 
 fn print_round(round: &Round) {
-    print_line(&round.round.to_string(), round.target, |value| value(round));
+    print_line(&round.round.to_string(), &round.target, |value| value(round));
 }
 
-fn print_medians(rounds: &[Round], ratios: Option<&Ratios>) {
-    for which in [Which::Relay, Which::Gateway] {
-        let of: Vec<_> = rounds.iter().filter(|round| round.target == which).collect();
-        if !of.is_empty() {
-            print_line("median", which, |value| Spread::of(of.iter().map(|round| value(round))).median);
-        }
+fn print_medians(rounds: &[Round], subjects: &[Subject<'_>], ratios: &[Ratios]) {
+    for subject in subjects {
+        let name = subject.name();
+        print_line("median", &name, |value| Spread::of(of(rounds, &name).map(value)).median);
     }
-    let Some(ratios) = ratios else { return };
-    println!("gateway / relay, median of the rounds (least .. most):");
     let line = |name: &str, spread: Spread| {
         println!("  {name:<22}{:>6.2}  ({:.2} .. {:.2})", spread.median, spread.min, spread.max);
     };
-    line("CPU per message", ratios.cpu);
-    line("messages per second", ratios.messages_per_second);
-    line("latency p50", ratios.p50);
-    line("latency p99", ratios.p99);
+    for Ratios { gateway, cpu, messages_per_second, p50, p99 } in ratios {
+        println!("{gateway} / relay, median of the rounds (least .. most):");
+        line("CPU per message", *cpu);
+        line("messages per second", *messages_per_second);
+        line("latency p50", *p50);
+        line("latency p99", *p99);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn round(target: Which, cpu_us: f64) -> Round {
+    fn round(target: &str, cpu_us: f64) -> Round {
         let latency = Latency { p50_us: 1.0, p90_us: 1.0, p99_us: 1.0, max_us: 1.0 };
         Round {
             round: 1,
-            target,
+            target: target.to_owned(),
             messages: 1,
             messages_per_second: 1.0,
             latency,
@@ -228,10 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_compares_the_two_of_one_round() {
-        let rounds = [(10.0, 20.0), (20.0, 30.0), (10.0, 30.0)];
-        let both = |(relay, gateway)| [round(Which::Relay, relay), round(Which::Gateway, gateway)];
-        let rounds: Vec<Round> = rounds.into_iter().flat_map(both).collect();
-        assert_eq!(ratios(&rounds).cpu, Spread { median: 2.0, min: 1.5, max: 3.0 });
+    fn a_ratio_compares_two_of_one_round() {
+        let rounds = [(10.0, 20.0, 10.0), (20.0, 30.0, 20.0), (10.0, 30.0, 10.0)];
+        let all = |(relay, one, other)| [round(RELAY, relay), round("one", one), round("other", other)];
+        let rounds: Vec<Round> = rounds.into_iter().flat_map(all).collect();
+        assert_eq!(ratios(&rounds, "one".to_owned()).cpu, Spread { median: 2.0, min: 1.5, max: 3.0 });
+        assert_eq!(ratios(&rounds, "other".to_owned()).cpu, Spread { median: 1.0, min: 1.0, max: 1.0 });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::args::Idle;
@@ -50,7 +50,10 @@ struct Report {
 pub(crate) fn run(args: &Idle) -> Result<()> {
     stage::check_descriptors(args.connections)?;
     let api = server::start_api(args.common.api_threads)?;
-    let gateway = stage::start_gateway(&args.common, &api)?;
+    let [program] = args.common.gateway.as_slice() else {
+        bail!("idle measures one --gateway");
+    };
+    let gateway = stage::start_gateway(program, &args.common, &api)?;
     let report = measure(args, &gateway, &api).with_context(|| format!("idle{}", gateway.last_words()))?;
     gateway.stop()?;
     print(&report);

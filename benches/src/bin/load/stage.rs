@@ -1,5 +1,6 @@
 //! What every scenario needs around the clients: a gateway, an API, and a look at both.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,23 @@ use crate::usage::{Usage, Used, machine_cpu};
 const DISCONNECTS_LIMIT: Duration = Duration::from_secs(60);
 const API_CONNECTIONS_LIMIT: Duration = Duration::from_secs(30);
 
-/// Starts the gateway in front of `api`.
-pub(crate) fn start_gateway(common: &Common, api: &Server) -> Result<Server> {
-    server::start_gateway(&common.gateway, api.address, &common.gateway_arg)
+/// Starts a gateway in front of `api`.
+pub(crate) fn start_gateway(program: &Path, common: &Common, api: &Server) -> Result<Server> {
+    server::start_gateway(program, api.address, &common.gateway_arg)
+}
+
+/// What a gateway is called in the results.
+pub(crate) fn name(program: &Path) -> String {
+    program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Fails if two gateways would have one name in the results.
+pub(crate) fn check_names(common: &Common) -> Result<()> {
+    let mut names: Vec<String> = common.gateway.iter().map(|program| name(program)).collect();
+    names.sort();
+    names.dedup();
+    ensure!(names.len() == common.gateway.len(), "two gateways have one file name: copy one of them to another name");
+    Ok(())
 }
 
 /// The gateway as the clients see it.
