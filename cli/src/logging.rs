@@ -7,6 +7,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::LogFormat;
 
+/// An HTTP client's own log of every failed call: the reporter tells of these, without flooding.
+const SILENCED: &str = "isahc=off";
+
 /// Starts logging; an error says what is wrong with `--log`.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let builder = tracing_subscriber::fmt().with_env_filter(read(filter)?).with_writer(io::stderr).with_target(false);
@@ -30,7 +33,8 @@ fn read(filter: &str) -> Result<EnvFilter, String> {
             return Err(wrong(format!("{part:?} is no level")));
         }
     }
-    EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))
+    // What comes later wins: who names it hears it.
+    EnvFilter::try_new(format!("{SILENCED},{filter}")).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]
@@ -42,6 +46,13 @@ mod tests {
         for filter in ["info", "WARN", "off", "info,ws2http=debug", "ws2http_tokio=trace"] {
             assert!(read(filter).is_ok(), "{filter}");
         }
+    }
+
+    #[test]
+    fn an_http_client_is_heard_only_if_it_is_named() {
+        assert!(read("trace").unwrap().to_string().contains("isahc=off"));
+        let named = read("info,isahc=debug").unwrap().to_string();
+        assert!(named.contains("isahc=debug") && !named.contains("isahc=off"), "{named}");
     }
 
     #[test]

@@ -155,6 +155,11 @@ impl Calls {
         self.deadlines.front().map(|(deadline, _)| *deadline)
     }
 
+    /// When a call's time is up.
+    pub(crate) fn deadline(&self, id: CallId) -> Option<Timestamp> {
+        self.slab.get(id).map(|call| call.started + self.timeout)
+    }
+
     /// A call whose time is up.
     pub(crate) fn expired(&mut self, now: Timestamp) -> Option<CallId> {
         while let Some((deadline, id)) = self.deadlines.front().copied() {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -152,6 +153,11 @@ impl<R: Runtime> Shard<R> {
     pub fn reply(&mut self, call: CallId, result: Result<Response<Bytes>, CallError>) {
         self.handle(Event::Reply(call, result));
         self.run_actions();
+    }
+
+    /// How long it takes until the gateway gives a call up, for HTTP clients that keep the time themselves.
+    pub fn time_left(&self, call: CallId) -> Duration {
+        self.gateway.call_deadline(call).map_or(Duration::ZERO, |deadline| deadline.since(self.now))
     }
 
     /// The gateway's settings.

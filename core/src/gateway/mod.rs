@@ -25,7 +25,7 @@ use crate::session::{Message, Session, SessionId};
 use crate::slab::Slab;
 use crate::socket::{Chunk, HttpWire, Socket, Wire};
 use crate::timers::{TimerReason, Timers};
-use crate::{Config, ConnId, ConnectionId, ShardId, Timestamp};
+use crate::{CallId, Config, ConnId, ConnectionId, ShardId, Timestamp};
 
 pub use connect::HandOff;
 use drain::Drain;
@@ -200,6 +200,12 @@ impl Gateway {
         ];
         let timed = candidates.into_iter().filter_map(|(at, reason)| at.map(|at| (at, reason)));
         timed.min_by_key(|(at, _)| *at)
+    }
+
+    /// When a call under way will be given up ([`Action::CancelCall`]), for drivers whose HTTP client
+    /// cannot be told so later.
+    pub fn call_deadline(&self, call: CallId) -> Option<Timestamp> {
+        self.calls.deadline(call)
     }
 
     /// The `X-Connection-Id` for a serial number of this shard.

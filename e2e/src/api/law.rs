@@ -249,6 +249,11 @@ impl Law {
         self.connects
     }
 
+    /// How many requests are under way.
+    pub fn in_flight(&self) -> usize {
+        self.flights.values().map(Vec::len).sum()
+    }
+
     /// What is left to come: requests under way, and connects without their DELETE.
     pub fn unsettled(&self) -> Vec<String> {
         let flights = self.flights.iter().flat_map(|(client, flights)| {

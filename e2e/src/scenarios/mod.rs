@@ -45,6 +45,8 @@ files![
     metrics,
     resets,
     api_faults,
+    api_connections,
+    slow_api,
     churn,
     command_line,
 ];

@@ -1,0 +1,84 @@
+//! Thousands of calls under way at once: an API that takes its time, or does not answer at all.
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use crate::api::{Answer, Law, Request, echo};
+use crate::frame::{Frame, TEXT};
+use crate::raw::Raw;
+use crate::rig::{Binary, Rig};
+use crate::wait::until;
+
+super::scenarios!["slow_api": five_thousand_calls_wait];
+
+const CALLS: usize = 5000;
+
+/// How many connects are under way at once.
+const AT_ONCE: usize = 250;
+
+/// What one call under way, its connection and its client's message may take, in bytes. A call costs
+/// its connection's buffers; what grows with the square or does not come to an end shows here.
+const MEMORY_OF_A_CALL: u64 = 64 * 1024;
+
+async fn connect_all(rig: &Rig) -> Vec<(String, Raw)> {
+    let ids: Vec<String> = (0..CALLS).map(|index| format!("c{index}")).collect();
+    let mut clients = Vec::new();
+    for ids in ids.chunks(AT_ONCE) {
+        let opened = ids.iter().map(async |id| (id.clone(), rig.open(id).await));
+        clients.extend(join_all(opened).await);
+    }
+    clients
+}
+
+async fn send_all(clients: &mut [(String, Raw)], kind: &str) {
+    for (id, raw) in clients {
+        raw.send(&Frame::new(TEXT, format!("{kind} {id}"))).await;
+    }
+}
+
+async fn expect_all(clients: &mut [(String, Raw)], kind: &str) {
+    for (id, raw) in clients {
+        raw.expect(TEXT, format!("{kind} {id}")).await;
+    }
+}
+
+async fn five_thousand_calls_wait(binary: Binary) {
+    let (open, gate) = watch::channel(false);
+    let script = move |request: &Request| {
+        let mut gate = gate.clone();
+        match request.text().split(' ').next() {
+            Some("held") => echo(request).after(async move { drop(gate.wait_for(|open| *open).await) }),
+            Some("lost") => Answer::hang(),
+            _ => echo(request),
+        }
+    };
+    // No call may time out before all are under way, however busy the machine is.
+    let rig = binary.rig("--api-timeout 12s --ping-interval 0", script).await;
+    let mut clients = connect_all(&rig).await;
+    let memory = rig.gateway.rss();
+
+    send_all(&mut clients, "held").await;
+    until("all calls to be under way at once", || rig.api.law(Law::in_flight) == CALLS).await;
+    let metrics = rig.gateway.metrics().await;
+    assert_eq!(metrics.sum("ws2http_api_calls_in_flight"), CALLS as f64);
+    let grown = rig.gateway.rss().saturating_sub(memory) / CALLS as u64;
+    assert!(grown <= MEMORY_OF_A_CALL, "a call under way takes {grown} bytes");
+    open.send(true).expect("the script listens");
+    expect_all(&mut clients, "held").await;
+
+    send_all(&mut clients, "lost").await;
+    let timed_out = |metrics: &crate::metrics::Metrics| metrics.sum("requests_failed") == CALLS as f64;
+    rig.gateway.metrics_until("all calls to time out", timed_out).await;
+    until("their connections to be closed", || rig.api.law(Law::in_flight) == 0).await;
+
+    send_all(&mut clients, "after").await;
+    expect_all(&mut clients, "after").await;
+    let posts = rig.api.seen().into_iter().filter(|seen| seen.request.method == "POST");
+    let mut messages: Vec<String> = posts.map(|seen| seen.request.text()).collect();
+    assert_eq!(messages.len(), 3 * CALLS, "none lost");
+    messages.sort_unstable();
+    messages.dedup();
+    assert_eq!(messages.len(), 3 * CALLS, "none repeated");
+    drop(clients);
+    rig.finish().await;
+}

@@ -1,0 +1,134 @@
+//! The isahc clients of a worker. Each is a thread with libcurl's "multi handle" and its connections.
+
+use std::time::Duration;
+
+use isahc::HttpClient;
+use isahc::config::{Configurable, RedirectPolicy, VersionNegotiation};
+use ws2http_core::Timestamp;
+use ws2http_driver::KEEP_IDLE;
+
+/// How long connecting may take, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For how long the addresses of the API are not asked for again.
+const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
+
+/// Which connections a call may go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One that is kept, or will be.
+    Kept,
+    /// One that has served no other call, nor will.
+    Fresh,
+}
+
+/// The clients of one worker: made when a call needs them, given up when none did for a while.
+///
+/// Giving up a client closes its connections. libcurl looks after idle ones only when it has
+/// something else to do; without this, those that the API closed would stay until the next call.
+pub(crate) struct Clients {
+    kept: Client,
+    fresh: Client,
+    max_idle: usize,
+    /// For how long an idle connection may be used again; not at all if zero.
+    keep: Duration,
+}
+
+#[derive(Default)]
+struct Client {
+    http: Option<HttpClient>,
+    calls: usize,
+    /// When a call came or went last.
+    used: Timestamp,
+}
+
+impl Clients {
+    pub(crate) fn new(max_idle: usize) -> Clients {
+        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE }
+    }
+
+    /// The client for one more call.
+    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<HttpClient, isahc::Error> {
+        let (max_idle, keep) = (self.max_idle, self.keep);
+        let client = self.client(kind);
+        client.calls += 1;
+        client.used = now;
+        if let Some(http) = &client.http {
+            return Ok(http.clone());
+        }
+        let http = if kind == Kind::Kept { build(max_idle, keep)? } else { build(0, keep)? };
+        Ok(client.http.insert(http).clone())
+    }
+
+    /// A call has ended at `now`; one that was given up (`None`) was of no use.
+    pub(crate) fn leave(&mut self, kind: Kind, now: Option<Timestamp>) {
+        let client = self.client(kind);
+        client.calls -= 1;
+        client.used = now.unwrap_or(client.used);
+    }
+
+    /// How long the API keeps connections. If it is for less long than was known, libcurl shall do the
+    /// same, which it can be told only from the start.
+    pub(crate) fn keep(&mut self, keep: Option<Duration>) {
+        // It counts seconds.
+        let keep = Duration::from_secs(keep.map_or(0, |keep| keep.as_secs()));
+        if keep < self.keep {
+            self.keep = keep;
+            // Calls under way have it end when they have.
+            self.kept.http = None;
+        }
+    }
+
+    /// When [`Clients::close_expired`] is to be called.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        [&self.kept, &self.fresh].into_iter().filter_map(|client| self.expiry(client)).min()
+    }
+
+    /// Gives up the clients that have had no call for as long as connections are kept.
+    pub(crate) fn close_expired(&mut self, now: Timestamp) {
+        for kind in [Kind::Kept, Kind::Fresh] {
+            let client = match kind {
+                Kind::Kept => &self.kept,
+                Kind::Fresh => &self.fresh,
+            };
+            if self.expiry(client).is_some_and(|expiry| expiry <= now) {
+                self.client(kind).http = None;
+            }
+        }
+    }
+
+    /// Gives up all.
+    pub(crate) fn clear(&mut self) {
+        self.kept.http = None;
+        self.fresh.http = None;
+    }
+
+    fn client(&mut self, kind: Kind) -> &mut Client {
+        match kind {
+            Kind::Kept => &mut self.kept,
+            Kind::Fresh => &mut self.fresh,
+        }
+    }
+
+    fn expiry(&self, client: &Client) -> Option<Timestamp> {
+        let keep = if self.keep.is_zero() { KEEP_IDLE } else { self.keep };
+        (client.http.is_some() && client.calls == 0).then(|| client.used + keep)
+    }
+}
+
+/// A client that makes of a request no more than that, and keeps so many connections.
+fn build(max_idle: usize, keep: Duration) -> Result<HttpClient, isahc::Error> {
+    let max_idle = if keep.is_zero() { 0 } else { max_idle };
+    HttpClient::builder()
+        .connection_cache_size(max_idle)
+        .connection_cache_ttl(keep)
+        .dns_cache(ADDRESSES_LIVE)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .version_negotiation(VersionNegotiation::http11())
+        .redirect_policy(RedirectPolicy::None)
+        .automatic_decompression(false)
+        .expect_continue(false)
+        .proxy(None)
+        .tcp_nodelay()
+        .build()
+}

@@ -1,0 +1,149 @@
+//! One call to the API, by isahc.
+
+use std::error::Error;
+use std::future::pending;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_io::AsyncRead;
+use http::{Request, Response};
+use isahc::error::ErrorKind;
+use isahc::{AsyncBody, HttpClient};
+use smol::future::poll_fn;
+use ws2http_core::{CallError, CallId};
+use ws2http_driver::{Shard, SharedShard, keep_alive};
+
+use crate::client::Kind;
+use crate::request;
+use crate::runtime::Smol;
+
+/// Room for an answer whose length is not known.
+const SOME: usize = 1024;
+
+/// Has a call made by a task of its own.
+pub(crate) fn call(shard: &mut Shard<Smol>, id: CallId, request: Request<Bytes>, fresh: bool) {
+    let kind = request::kind(&request, fresh);
+    let timeout = shard.time_left(id);
+    let now = shard.read_clock();
+    let client = shard.runtime.clients.enter(kind, now);
+    let task = shard.runtime.executor.spawn(run(shard.shared(), id, kind, client, request, timeout));
+    shard.runtime.started(id, kind, task);
+}
+
+async fn run(
+    shard: SharedShard<Smol>,
+    id: CallId,
+    kind: Kind,
+    client: Result<HttpClient, isahc::Error>,
+    request: Request<Bytes>,
+    timeout: Duration,
+) {
+    let limit = shard.borrow().config().max_message;
+    let result = match client {
+        Ok(client) => exchange(&client, request, kind, timeout, limit).await,
+        Err(error) => Err(CallError::Connect(describe(&error))),
+    };
+    let mut shard = shard.borrow_mut();
+    let now = shard.read_clock();
+    if let Ok(response) = &result {
+        shard.runtime.clients.keep(keep_alive(response.headers()));
+    }
+    if let Some(task) = shard.runtime.ended(id, Some(now)) {
+        task.detach();
+    }
+    shard.reply(id, result);
+}
+
+/// Sends a request and collects its answer, of at most `limit` bytes.
+async fn exchange(
+    client: &HttpClient,
+    request: Request<Bytes>,
+    kind: Kind,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Response<Bytes>, CallError> {
+    let started = Instant::now();
+    let request = request::to_isahc(request, kind, timeout).map_err(CallError::Connect)?;
+    let result = match client.send_async(request).await {
+        Ok(response) => collect(response, limit).await,
+        Err(error) => Err(failure(&error)),
+    };
+    if result.is_err() && started.elapsed() >= timeout {
+        // It was the timeout, which the gateway has noticed, or will: it knows what that means.
+        pending::<()>().await;
+    }
+    result
+}
+
+async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response<Bytes>, CallError> {
+    let (mut head, mut body) = response.into_parts();
+    let announced = body.len().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(CallError::TooLarge);
+    }
+    // One byte more than there may be, to see its end.
+    let mut bytes = vec![0; if announced == 0 { SOME } else { announced as usize + 1 }];
+    let mut filled = 0;
+    loop {
+        if filled == bytes.len() {
+            bytes.resize(2 * filled, 0);
+        }
+        let read = poll_fn(|cx| Pin::new(&mut body).poll_read(cx, &mut bytes[filled..])).await;
+        match read.map_err(|error| failure(&error.into()))? {
+            0 => break,
+            count => filled += count,
+        }
+        if filled > limit {
+            return Err(CallError::TooLarge);
+        }
+    }
+    bytes.truncate(filled);
+    // isahc's own notes on the request.
+    head.extensions.clear();
+    Ok(Response::from_parts(head, bytes.into()))
+}
+
+/// What an error says about the call. It is never [`CallError::Unsent`]: before libcurl uses a kept
+/// connection it looks whether that is alive, and whatever fails later may have been seen.
+fn failure(error: &isahc::Error) -> CallError {
+    let text = describe(error);
+    match error.kind() {
+        ErrorKind::NameResolution
+        | ErrorKind::ConnectionFailed
+        | ErrorKind::BadServerCertificate
+        | ErrorKind::InvalidTlsConfiguration
+        | ErrorKind::TlsEngine
+        | ErrorKind::InvalidRequest => CallError::Connect(text),
+        _ if is_malformed(error) => CallError::Malformed(text),
+        _ => CallError::Broken(text),
+    }
+}
+
+/// `CURLE_WEIRD_SERVER_REPLY`, which the curl crate knows by its old name only.
+const WEIRD_SERVER_REPLY: u32 = 8;
+
+/// Whether it is the answer that is wrong, and not the connection.
+fn is_malformed(error: &isahc::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<curl::Error>());
+    cause.is_some_and(|cause| {
+        // isahc refuses a head by refusing to write it.
+        cause.is_write_error()
+            || cause.is_unsupported_protocol()
+            || cause.is_bad_content_encoding()
+            || cause.code() == WEIRD_SERVER_REPLY
+    })
+}
+
+/// An error with what is behind it.
+fn describe(error: &isahc::Error) -> String {
+    let text = error.to_string();
+    match error.source() {
+        Some(cause) if !text.contains(&cause.to_string()) => format!("{text}: {cause}"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

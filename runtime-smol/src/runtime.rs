@@ -1,0 +1,144 @@
+//! What the driver needs of smol.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::Request;
+use smol::{Async, LocalExecutor, Task, Timer};
+use ws2http_core::{CallId, Timestamp};
+use ws2http_driver::{Runtime, Shard};
+
+use crate::client::{Clients, Kind};
+use crate::exchange;
+use crate::stream::Stream;
+
+/// One shard on smol: its tasks and its calls.
+pub(crate) struct Smol {
+    pub(crate) executor: Rc<LocalExecutor<'static>>,
+    pub(crate) clients: Clients,
+    /// The tasks of calls under way, by the call's slot.
+    calls: Vec<Option<Call>>,
+}
+
+struct Call {
+    id: CallId,
+    kind: Kind,
+    task: Task<()>,
+}
+
+impl Smol {
+    pub(crate) fn new(executor: Rc<LocalExecutor<'static>>, max_idle: usize) -> Smol {
+        Smol { executor, clients: Clients::new(max_idle), calls: Vec::new() }
+    }
+
+    pub(crate) fn started(&mut self, id: CallId, kind: Kind, task: Task<()>) {
+        let slot = id.slot as usize;
+        if slot >= self.calls.len() {
+            self.calls.resize_with(slot + 1, || None);
+        }
+        self.calls[slot] = Some(Call { id, kind, task });
+    }
+
+    /// Forgets a call that has ended at `now`, or is given up.
+    pub(crate) fn ended(&mut self, id: CallId, now: Option<Timestamp>) -> Option<Task<()>> {
+        let entry = self.calls.get_mut(id.slot as usize)?;
+        let call = entry.take_if(|call| call.id == id)?;
+        self.clients.leave(call.kind, now);
+        Some(call.task)
+    }
+}
+
+/// A timer without the time that it went off.
+pub(crate) struct Sleep(Timer);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(())
+    }
+}
+
+impl Runtime for Smol {
+    type Listener = Async<TcpListener>;
+    type Stream = Stream;
+    type Parcel = Stream;
+    type Task = Task<()>;
+    type Sleep = Sleep;
+
+    async fn accept(listener: &Async<TcpListener>) -> io::Result<(Stream, IpAddr)> {
+        let (socket, peer) = listener.accept().await?;
+        // A listener on `[::]` tells IPv4 addresses in their IPv6 spelling.
+        Ok((Stream::new(socket)?, peer.ip().to_canonical()))
+    }
+
+    fn poll_read(stream: &mut Stream, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        stream.poll_read(cx, buffer)
+    }
+
+    fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        stream.poll_write(cx, bytes)
+    }
+
+    fn poll_shutdown(stream: &mut Stream, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(stream.shutdown())
+    }
+
+    fn pack(stream: Stream) -> io::Result<Stream> {
+        Ok(stream)
+    }
+
+    fn unpack(parcel: Stream) -> io::Result<Stream> {
+        Ok(parcel)
+    }
+
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    fn sleep_until(at: Instant) -> Sleep {
+        Sleep(Timer::at(at))
+    }
+
+    fn reset(mut sleep: Pin<&mut Sleep>, at: Instant) {
+        sleep.0.set_at(at);
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Task<()> {
+        self.executor.spawn(task)
+    }
+
+    fn detach(task: Task<()>) {
+        task.detach();
+    }
+
+    fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
+        exchange::call(shard, id, request, fresh);
+    }
+
+    /// libcurl cannot be told to give a call up. It was given the gateway's own deadline, and closes
+    /// the connection then; and at once, should something come in before.
+    fn cancel(&mut self, call: CallId) {
+        drop(self.ended(call, None));
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.clients.deadline()
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        self.clients.close_expired(now);
+    }
+
+    fn close(&mut self) {
+        self.calls.clear();
+        self.clients.clear();
+    }
+}
