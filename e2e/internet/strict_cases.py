@@ -177,6 +177,11 @@ def sequences():
     yield Case("close, then another", post(b"Connection: close\r\nContent-Length: 5\r\n", b"hello") + INNER, [ok])
     yield Case("HTTP/1.0, then another", post(b"Content-Length: 5\r\n", b"hello", b"POST /victim HTTP/1.0") + INNER, [ok])
     yield Case("an error, then others", post(b"Content-Length: x\r\n") + post(b"Content-Length: 5\r\n", b"hello") + INNER, [REFUSED])
+    # Cut off in the middle: nothing of it runs.
+    yield Case("body cut short", post(b"Content-Length: 500\r\n", INNER), [], closed=False)
+    yield Case("chunk cut short", post(chunked, b"1f4\r\n" + INNER), [], closed=False)
+    yield Case("chunks without the last", post(chunked, b"5\r\nhello\r\n"), [], closed=False)
+    yield Case("head cut short", post(b"Content-Length: 5\r\n")[:-2], [], closed=False)
     expect = b"Expect: 100-continue\r\n"
     yield Case("expectation, body along", post(expect + b"Content-Length: 5\r\n", b"hello") + INNER, [ok, unauthorised], closed=False)
     yield Case("expectation, chunked along", post(expect + chunked, hello) + INNER, [ok, unauthorised], closed=False)

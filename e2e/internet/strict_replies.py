@@ -7,6 +7,9 @@ import wire
 from gateway import Gateway
 from websocket import WebSocket
 
+# One connection to the API at a time, so that what is left over on it would meet the next call. An answer of which
+# the end cannot be known may cost its call the timeout.
+FLAGS = ["--max-api-connections", "1", "--threads", "1", "--api-timeout", "2s"]
 STOLEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\ncanary"
 REPLIES = {
     "204 with a body": b"HTTP/1.1 204 No Content\r\nContent-Length: %d\r\n\r\n" % len(STOLEN) + STOLEN,
@@ -23,7 +26,7 @@ REPLIES = {
 
 
 async def check(binary, directory):
-    """One connection to the API at a time, so that what is left over on it would meet the next call."""
+    """What is wrong, one line each."""
     wrong, attacks = [], []
     replies = {"first": None}
 
@@ -42,7 +45,7 @@ async def check(binary, directory):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     api = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    gateway = await Gateway.start(binary, directory, api, "--max-api-connections", "1", "--threads", "1", name="gateway-replies")
+    gateway = await Gateway.start(binary, directory, api, *FLAGS, name="gateway-replies")
     attacker = await WebSocket.connect(gateway.public, "/attacker")
     other = await WebSocket.connect(gateway.public, "/other")
     for name, reply in REPLIES.items():
