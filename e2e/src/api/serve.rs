@@ -82,9 +82,12 @@ impl Server {
         match answer.drip {
             None => self.stream.write_all(&bytes).await?,
             Some(pause) => {
-                for byte in bytes {
+                for (index, byte) in bytes.into_iter().enumerate() {
+                    // Not after the last one: then the answer is out.
+                    if index > 0 {
+                        tokio::time::sleep(pause).await;
+                    }
                     self.stream.write_all(&[byte]).await?;
-                    tokio::time::sleep(pause).await;
                 }
             }
         }
