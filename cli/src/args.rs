@@ -198,7 +198,8 @@ pub(crate) enum LogFormat {
 
 /// Reads the command line and the environment. Help and version come as errors too.
 pub(crate) fn parse(program: String, args: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-    let command = Args::command().name(program.clone()).bin_name(program);
+    let examples = OUTRO.replace("ws2http-tokio", &program);
+    let command = Args::command().after_help(examples).name(program.clone()).bin_name(program);
     let matches = command.try_get_matches_from(go_flags::normalise(args)).map_err(hide_secrets)?;
     Args::from_arg_matches(&matches)
 }

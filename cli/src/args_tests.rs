@@ -105,3 +105,9 @@ fn every_flag_has_its_variable_and_a_line_of_help() {
         assert!(help.contains(&format!("--{name}")) && help.contains(&variable), "{name}");
     }
 }
+
+#[test]
+fn examples_are_of_the_program_that_tells_them() {
+    let help = parse(&["--help"]).unwrap_err();
+    assert!(help.contains("ws2http-test --demo") && !help.contains("ws2http-tokio"), "{help}");
+}

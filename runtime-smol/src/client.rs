@@ -13,6 +13,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For how long the addresses of the API are not asked for again.
 const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
 
+/// For how long libcurl takes a connection for alive after its last use.
+const UNCHECKED: Duration = Duration::from_secs(1);
+
 /// Which connections a call may go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -26,12 +29,14 @@ pub(crate) enum Kind {
 ///
 /// Giving up a client closes its connections. libcurl looks after idle ones only when it has
 /// something else to do; without this, those that the API closed would stay until the next call.
+/// It does not even look whether they are alive within a second of their last use.
 pub(crate) struct Clients {
     kept: Client,
     fresh: Client,
     max_idle: usize,
     /// For how long an idle connection may be used again; not at all if zero.
     keep: Duration,
+    distrusted: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -44,7 +49,7 @@ struct Client {
 
 impl Clients {
     pub(crate) fn new(max_idle: usize) -> Clients {
-        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE }
+        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE, distrusted: None }
     }
 
     /// The client for one more call.
@@ -75,6 +80,16 @@ impl Clients {
         if keep < self.keep {
             self.keep = keep;
             // Calls under way have it end when they have.
+            self.kept.http = None;
+        }
+    }
+
+    /// A kept connection ended instead of bringing an answer. Others may have ended as well, as when the
+    /// API starts anew: calls from now on go by new ones. Those under way have their client end when
+    /// they have, and may fail in the same way, so this is done once in a while only.
+    pub(crate) fn distrust(&mut self, now: Timestamp) {
+        if self.distrusted.is_none_or(|at| now.since(at) >= UNCHECKED) {
+            self.distrusted = Some(now);
             self.kept.http = None;
         }
     }

@@ -46,8 +46,10 @@ async fn run(
     };
     let mut shard = shard.borrow_mut();
     let now = shard.read_clock();
-    if let Ok(response) = &result {
-        shard.runtime.clients.keep(keep_alive(response.headers()));
+    match &result {
+        Ok(response) => shard.runtime.clients.keep(keep_alive(response.headers())),
+        Err(CallError::Broken(_)) if kind == Kind::Kept => shard.runtime.clients.distrust(now),
+        Err(_) => {}
     }
     if let Some(task) = shard.runtime.ended(id, Some(now)) {
         task.detach();
@@ -104,8 +106,8 @@ async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response
     Ok(Response::from_parts(head, bytes.into()))
 }
 
-/// What an error says about the call. It is never [`CallError::Unsent`]: before libcurl uses a kept
-/// connection it looks whether that is alive, and whatever fails later may have been seen.
+/// What an error says about the call. It is never [`CallError::Unsent`]: where libcurl knows that nothing
+/// was sent, it takes another connection by itself, and whatever fails later may have been seen.
 fn failure(error: &isahc::Error) -> CallError {
     let text = describe(error);
     match error.kind() {
