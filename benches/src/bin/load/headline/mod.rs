@@ -14,7 +14,7 @@ mod summary;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 
 use crate::args::Headline;
 use crate::interrupt;
@@ -22,6 +22,7 @@ use crate::latency::Latency;
 use crate::report::{self, Machine};
 use crate::server::{self, Server};
 use crate::stage;
+use crate::usage::Memory;
 use crowds::Crowds;
 use limits::Kernel;
 use plan::Plan;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Headline) -> Result<()> {
         args.every,
         Machine::here()
     );
-    let summary = show(args, &plan, &gateways, &api).with_context(|| last_words(&gateways))?;
+    let summary = show(args, &plan, &gateways, &api).map_err(|error| with_last_words(error, &gateways))?;
     gateways.into_iter().try_for_each(Server::stop)?;
     summary.print();
     report::write_json(args.common.json.as_deref(), &summary)?;
@@ -73,17 +74,17 @@ fn start_gateways(args: &Headline, plan: &Plan, api: &Server) -> Result<Vec<Serv
     (0..plan.gateways).map(|_| stage::start_gateway_with(&args.gateway, &args.common, api, &more)).collect()
 }
 
-/// Of those gateways that have ended: the others have nothing to do with it.
-fn last_words(gateways: &[Server]) -> String {
-    let gone = gateways.iter().filter(|gateway| crate::usage::Memory::of(gateway.pid()).is_err());
+/// Those of the gateways that have ended: the others have nothing to do with it.
+fn with_last_words(error: Error, gateways: &[Server]) -> Error {
+    let gone = gateways.iter().filter(|gateway| Memory::of(gateway.pid()).is_err());
     let words: String = gone.map(Server::last_words).collect();
-    if words.is_empty() { "no gateway has ended".to_owned() } else { words }
+    if words.is_empty() { error } else { error.context(format!("a gateway has ended{words}")) }
 }
 
 fn show(args: &Headline, plan: &Plan, gateways: &[Server], api: &Server) -> Result<Summary> {
     let addresses: Vec<SocketAddr> = gateways.iter().map(|gateway| gateway.address).collect();
     let mut crowds = Crowds::start(args, &addresses, &plan.shares())?;
-    let fresh = gateways.iter().map(|gateway| Ok(crate::usage::Memory::of(gateway.pid())?.resident));
+    let fresh = gateways.iter().map(|gateway| Ok(Memory::of(gateway.pid())?.resident));
     let mut summary = Summary::new(args, plan, fresh.sum::<Result<u64>>()?);
     let mut recorder = Recorder::new(gateways, api, &crowds)?;
     Record::print_head();
