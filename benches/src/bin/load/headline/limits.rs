@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::Plan;
 use crate::report::mib;
-use crate::swarm::CLIENTS_PER_SOURCE;
+use crate::swarm::SOURCES;
 
 /// What a client takes: both of its sockets in the kernel, a busy WebSocket in the gateway, its place in the crowd.
 const BYTES_PER_CLIENT: u64 = 14 * 1024;
@@ -71,7 +71,7 @@ impl Kernel {
         let files = self.files.0 + plan.files();
         needs("fs.file-max", self.files.1, files, format!("sysctl -w fs.file-max={}", files * 2));
         let ports = (self.ports.1 + 1).saturating_sub(self.ports.0);
-        let wanted = CLIENTS_PER_SOURCE as u64 * 2;
+        let wanted = clients.div_ceil(SOURCES as u64) * 4;
         let remedy = "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"".to_owned();
         needs("the number of ports in net.ipv4.ip_local_port_range", ports, wanted, remedy);
         needs("net.core.somaxconn", self.somaxconn, 512, "sysctl -w net.core.somaxconn=4096".to_owned());
@@ -125,7 +125,7 @@ mod tests {
         };
         without(|kernel| kernel.descriptors = 18_000, "ulimit -n");
         without(|kernel| kernel.files.1 = 500_000, "fs.file-max=");
-        without(|kernel| kernel.ports = (60_000, 60_999), "ip_local_port_range");
+        without(|kernel| kernel.ports = (60_000, 62_999), "ip_local_port_range");
         without(|kernel| kernel.tracked = Some((1, 200_000)), "nf_conntrack_max=");
         without(|kernel| kernel.somaxconn = 128, "somaxconn");
         without(|kernel| kernel.memory = 2 << 30, "memory");

@@ -9,70 +9,31 @@ mod limits;
 mod picture;
 mod plan;
 mod record;
+mod summary;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use serde::Serialize;
+use anyhow::{Context as _, Error, Result, bail, ensure};
 
 use crate::args::Headline;
 use crate::interrupt;
 use crate::latency::Latency;
-use crate::report::{self, Machine, mib};
+use crate::report::{self, Machine};
 use crate::server::{self, Server};
 use crate::stage;
+use crate::usage::Memory;
 use crowds::Crowds;
 use limits::Kernel;
 use plan::Plan;
 use record::{Phase, Record, Recorder};
+use summary::{Hold, Step, Summary};
 
 /// After a step of `--highest`, the latencies of so long do not count yet.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// How long all clients may take to leave.
 const LEAVE_LIMIT: Duration = Duration::from_secs(300);
-
-/// A step of `--highest`.
-#[derive(Debug, Serialize)]
-struct Step {
-    clients: usize,
-    latency: Latency,
-}
-
-#[derive(Debug, Serialize)]
-struct Summary {
-    scenario: &'static str,
-    machine: Machine,
-    connections: usize,
-    gateways: usize,
-    ramp_seconds: f64,
-    every_seconds: f64,
-    hold_seconds: f64,
-    size: usize,
-    /// When the last client was open.
-    all_open_after: Option<f64>,
-    /// With all clients open.
-    hold: Option<Hold>,
-    /// Of `--highest`: the steps, and the most clients under the bound.
-    steps: Vec<Step>,
-    highest: Option<usize>,
-    messages: u64,
-    /// Resident bytes of all gateways before the first client.
-    fresh: u64,
-    most_resident: u64,
-    bytes_per_client: f64,
-    records: Vec<Record>,
-}
-
-#[derive(Debug, Serialize)]
-struct Hold {
-    messages_per_second: f64,
-    latency: Latency,
-    gateways_cpu: f64,
-    gateways_cpu_us_per_message: f64,
-    others_cpu: f64,
-}
 
 /// Runs the scenario.
 ///
@@ -94,7 +55,7 @@ pub(crate) fn run(args: &Headline) -> Result<()> {
         args.every,
         Machine::here()
     );
-    let summary = show(args, &plan, &gateways, &api).with_context(|| last_words(&gateways))?;
+    let summary = show(args, &plan, &gateways, &api).map_err(|error| with_last_words(error, &gateways))?;
     gateways.into_iter().try_for_each(Server::stop)?;
     summary.print();
     report::write_json(args.common.json.as_deref(), &summary)?;
@@ -113,17 +74,17 @@ fn start_gateways(args: &Headline, plan: &Plan, api: &Server) -> Result<Vec<Serv
     (0..plan.gateways).map(|_| stage::start_gateway_with(&args.gateway, &args.common, api, &more)).collect()
 }
 
-/// Of those gateways that have ended: the others have nothing to do with it.
-fn last_words(gateways: &[Server]) -> String {
-    let gone = gateways.iter().filter(|gateway| crate::usage::Memory::of(gateway.pid()).is_err());
+/// Those of the gateways that have ended: the others have nothing to do with it.
+fn with_last_words(error: Error, gateways: &[Server]) -> Error {
+    let gone = gateways.iter().filter(|gateway| Memory::of(gateway.pid()).is_err());
     let words: String = gone.map(Server::last_words).collect();
-    if words.is_empty() { "no gateway has ended".to_owned() } else { words }
+    if words.is_empty() { error } else { error.context(format!("a gateway has ended{words}")) }
 }
 
 fn show(args: &Headline, plan: &Plan, gateways: &[Server], api: &Server) -> Result<Summary> {
     let addresses: Vec<SocketAddr> = gateways.iter().map(|gateway| gateway.address).collect();
     let mut crowds = Crowds::start(args, &addresses, &plan.shares())?;
-    let fresh = gateways.iter().map(|gateway| Ok(crate::usage::Memory::of(gateway.pid())?.resident));
+    let fresh = gateways.iter().map(|gateway| Ok(Memory::of(gateway.pid())?.resident));
     let mut summary = Summary::new(args, plan, fresh.sum::<Result<u64>>()?);
     let mut recorder = Recorder::new(gateways, api, &crowds)?;
     Record::print_head();
@@ -227,100 +188,4 @@ fn climb(args: &Headline, crowds: &mut Crowds, recorder: &mut Recorder<'_>, summ
     }
     println!("all {clients} clients are under the bound: --connections more would show where it ends");
     Ok(())
-}
-
-impl Summary {
-    fn new(args: &Headline, plan: &Plan, fresh: u64) -> Summary {
-        Summary {
-            scenario: "headline",
-            machine: Machine::here(),
-            connections: plan.connections,
-            gateways: plan.gateways,
-            ramp_seconds: args.ramp.as_secs_f64(),
-            every_seconds: args.every.as_secs_f64(),
-            hold_seconds: args.hold.as_secs_f64(),
-            size: args.size,
-            all_open_after: None,
-            hold: None,
-            steps: Vec::new(),
-            highest: None,
-            messages: 0,
-            fresh,
-            most_resident: 0,
-            bytes_per_client: 0.0,
-            records: Vec::new(),
-        }
-    }
-
-    fn take_records(&mut self, records: Vec<Record>) {
-        self.most_resident = records.iter().map(|record| record.resident).max().unwrap_or_default();
-        // What the end of all takes is not what a client takes.
-        let staying = || records.iter().filter(|record| record.phase != Phase::Leave);
-        let resident = staying().map(|record| record.resident).max().unwrap_or_default();
-        let most_open = staying().map(|record| record.open).max().unwrap_or_default();
-        self.bytes_per_client = resident.saturating_sub(self.fresh) as f64 / most_open.max(1) as f64;
-        self.records = records;
-    }
-
-    fn title(&self) -> String {
-        format!(
-            "{} WebSockets, a message of each every {:.0} s, {} gateway processes: {}",
-            self.connections, self.every_seconds, self.gateways, self.machine
-        )
-    }
-
-    fn print(&self) {
-        println!(
-            "all {} messages were answered, in order, each to its own client; every close reached the API",
-            self.messages
-        );
-        if let Some(seconds) = self.all_open_after {
-            println!("  all clients were open after         {seconds:>9.1} s");
-        }
-        if let Some(hold) = &self.hold {
-            let Latency { p50_us, p90_us, p99_us, max_us } = hold.latency;
-            println!("  with all of them: messages per s    {:>9.0}", hold.messages_per_second);
-            println!(
-                "  latency, ms                         {:>9.2} p50, {:.2} p90, {:.2} p99, {:.2} max",
-                p50_us / 1e3,
-                p90_us / 1e3,
-                p99_us / 1e3,
-                max_us / 1e3
-            );
-            println!("  processors taken by the gateways    {:>9.2}", hold.gateways_cpu);
-            println!("  the same per message, us            {:>9.2}", hold.gateways_cpu_us_per_message);
-            println!("  taken by everyone else, kernel too  {:>9.2}", hold.others_cpu);
-        }
-        if !self.steps.is_empty() {
-            let highest = self.highest.map_or("none".to_owned(), |clients| clients.to_string());
-            println!("  most clients under the bound        {highest:>9}");
-        }
-        println!("  most resident of all gateways, MiB  {:>9.1}", mib(self.most_resident));
-        println!(
-            "  resident bytes per client           {:>9.0}   (over {:.1} MiB before)",
-            self.bytes_per_client,
-            mib(self.fresh)
-        );
-    }
-
-    fn check(&self, args: &Headline) -> Result<()> {
-        if let Some(seconds) = self.all_open_after {
-            // A record is a second, and clients open to the very end of the ramp.
-            let most = self.ramp_seconds + 3.0;
-            ensure!(
-                seconds <= most,
-                "the clients were open after {seconds:.1} s only: the ramp is {} s",
-                self.ramp_seconds
-            );
-        }
-        if let (Some(most), Some(hold)) = (args.assert_p99, &self.hold) {
-            let p99 = hold.latency.p99_us / 1e3;
-            ensure!(p99 <= most, "the 99th percentile of the latency is {p99:.2} ms: over {most}");
-        }
-        if let Some(most) = args.assert_bytes {
-            let bytes = self.bytes_per_client;
-            ensure!(bytes <= most as f64, "a client takes {bytes:.0} bytes of the gateways: more than {most}");
-        }
-        Ok(())
-    }
 }

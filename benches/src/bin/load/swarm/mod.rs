@@ -32,8 +32,9 @@ pub(crate) use paced::Pace;
 pub(crate) use pushing::Pushes;
 use timer::Timer;
 
-/// Clients that leave from one source address: far fewer than it has free ports.
-pub(crate) const CLIENTS_PER_SOURCE: usize = 10_000;
+/// Source addresses that the clients leave from, one after the other: each has ports of its own. Few clients for each,
+/// as the kernel looks for a free port the longer, the more are taken, by connections that ended a minute ago too.
+pub(crate) const SOURCES: usize = 250;
 
 /// How long an answer, a handshake or a goodbye may take before the run fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -260,7 +261,7 @@ impl Swarm {
 fn connect(address: SocketAddr, number: usize) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))
         .context("no socket to be had (descriptors used up? see ulimit -n)")?;
-    let source = Ipv4Addr::new(127, 0, 0, 2 + (number / CLIENTS_PER_SOURCE % 250) as u8);
+    let source = Ipv4Addr::new(127, 0, 0, 2 + (number % SOURCES) as u8);
     socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error.into()),

@@ -1,5 +1,7 @@
 //! Rounds in which gateways and the bare relay do the same work, one after the other, and what comes of it.
 
+mod table;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -100,7 +102,7 @@ impl Contest<'_> {
     pub(crate) fn run(&self, measure: impl Fn(&Subject) -> Result<Measured>) -> Result<Outcome> {
         let gateways = names(&self.compare.gateway);
         let width = gateways.iter().map(|(name, _)| name.len() + 2).max().unwrap_or_default().max(9);
-        print_head(width, self.unit);
+        table::print_head(width, self.unit);
         let mut rounds = Vec::new();
         for number in 1..=self.compare.rounds {
             let relay = (self.compare.only != Some(Only::Gateway)).then_some((RELAY.to_owned(), None));
@@ -113,15 +115,15 @@ impl Contest<'_> {
                 if file.is_some() {
                     subject.server.stop()?;
                 }
-                print_round(width, &round);
+                table::print_round(width, &round);
                 rounds.push(round);
             }
         }
         stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
         let compared = gateways.iter().filter(|_| self.compare.only.is_none());
         let ratios: Vec<_> = compared.map(|(name, _)| Ratios::of(&rounds, name)).collect();
-        print_medians(width, &rounds);
-        ratios.iter().for_each(|ratios| ratios.print(self.unit));
+        table::print_medians(width, &rounds);
+        ratios.iter().for_each(|ratios| table::print_ratios(ratios, self.unit));
         Ok(Outcome { machine: Machine::here(), rounds, ratios })
     }
 
@@ -208,73 +210,6 @@ impl Ratios {
             added_p50_ms: added(|round| round.latency.p50_us),
             added_p99_ms: added(|round| round.latency.p99_us),
         }
-    }
-
-    fn print(&self, unit: &str) {
-        println!("{} / relay, median of the rounds (least .. most):", self.gateway);
-        let line = |name: &str, spread: Spread| {
-            println!("  {name:<24}{:>7.2}  ({:.2} .. {:.2})", spread.median, spread.min, spread.max);
-        };
-        line(&format!("CPU per {unit}"), self.cpu);
-        line(&format!("{unit}s per second"), self.per_second);
-        line("latency p50", self.p50);
-        line("latency p99", self.p99);
-        line("added to p50, ms", self.added_p50_ms);
-        line("added to p99, ms", self.added_p99_ms);
-    }
-}
-
-fn print_head(width: usize, unit: &str) {
-    let heads = [
-        ["", "", "p50", "p99", "max", "CPU of it", "API", "load", "", "sleeps", "syscalls", "resident", "others"],
-        ["", "per s", "ms", "ms", "ms", &format!("us/{unit}"), "us", "us", "relative", "each", "each", "B/client", "%"],
-    ];
-    for (first, words) in ["round", ""].iter().zip(heads) {
-        let [name, count, rest @ ..] = words;
-        print!("{first:<8}{name:<width$}{:>10}", if first.is_empty() { count } else { unit });
-        println!("{}", rest.iter().zip(WIDTHS).map(|(word, width)| format!("{word:>width$}")).collect::<String>());
-    }
-}
-
-const WIDTHS: [usize; 11] = [9, 9, 9, 12, 8, 8, 10, 8, 10, 10, 8];
-
-fn print_line(width: usize, name: &str, subject: &str, value: impl Fn(fn(&Round) -> Option<f64>) -> Option<f64>) {
-    type Column = (fn(&Round) -> Option<f64>, usize);
-    let columns: [Column; 11] = [
-        (|round| Some(round.latency.p50_us / 1e3), 2),
-        (|round| Some(round.latency.p99_us / 1e3), 2),
-        (|round| Some(round.latency.max_us / 1e3), 2),
-        (|round| Some(round.cpu_us), 2),
-        (|round| Some(round.api_cpu_us), 2),
-        (|round| Some(round.load_cpu_us), 2),
-        (|round| Some(round.cpu_relative), 3),
-        (|round| Some(round.sleeps), 3),
-        (|round| round.syscalls, 2),
-        (|round| round.bytes_per_client, 0),
-        (|round| Some(round.others_percent), 0),
-    ];
-    print!("{name:<8}{subject:<width$}{:>10.0}", value(|round| Some(round.per_second)).unwrap_or_default());
-    for ((column, digits), width) in columns.into_iter().zip(WIDTHS) {
-        match value(column) {
-            Some(number) => print!("{number:>width$.digits$}"),
-            None => print!("{:>width$}", "-"),
-        }
-    }
-    println!();
-}
-
-fn print_round(width: usize, round: &Round) {
-    print_line(width, &round.round.to_string(), &round.subject, |column| column(round));
-}
-
-fn print_medians(width: usize, rounds: &[Round]) {
-    let first = rounds.iter().filter(|round| round.round == 1);
-    for subject in first.map(|round| &round.subject) {
-        let of: Vec<_> = rounds.iter().filter(|round| round.subject == *subject).collect();
-        print_line(width, "median", subject, |column| {
-            let values: Option<Vec<f64>> = of.iter().map(|round| column(round)).collect();
-            values.map(|values| Spread::of(values).median)
-        });
     }
 }
 
