@@ -1,123 +1,54 @@
 //! `load churn`: what it costs to let a client in and out again.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::args::Churn;
-use crate::latency::Latency;
-use crate::report::{self, Machine, Spread};
-use crate::server::{self, Server};
-use crate::stage::{self, Look};
+use crate::report;
+use crate::rounds::{Contest, MARGIN, Measured, Outcome, Subject};
+use crate::stage;
 use crate::swarm::Window;
-use crate::team::{self, Team};
-
-/// The clients go on for so long after the last look, so that it finds all at work.
-const MARGIN: Duration = Duration::from_millis(300);
-
-/// What one round measured.
-#[derive(Debug, Serialize)]
-struct Round {
-    round: usize,
-    connects: u64,
-    connects_per_second: f64,
-    /// From the first SYN to the 101.
-    connect: Latency,
-    /// Processor time per connect and close, in microseconds.
-    cpu_us: f64,
-    api_cpu_us: f64,
-    load_cpu_us: f64,
-    /// What other processes took of the machine meanwhile.
-    others_percent: f64,
-}
+use crate::team::Team;
 
 #[derive(Debug, Serialize)]
 struct Report {
     scenario: &'static str,
-    machine: Machine,
     at_once: usize,
     seconds: f64,
-    rounds: Vec<Round>,
-    connects_per_second: Spread,
-    cpu_us: Spread,
+    #[serde(flatten)]
+    outcome: Outcome,
 }
 
 /// Runs the scenario.
+///
+/// # Errors
+/// Something went wrong, or a gateway takes more than `--assert-ratio`.
 pub(crate) fn run(args: &Churn) -> Result<()> {
-    stage::check_descriptors(args.common.at_once)?;
-    let (machine, at_once) = (Machine::here(), args.common.at_once);
-    println!("churn: {at_once} connects or closes under way ({machine})");
-    println!(
-        "{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
-        "round", "connects", "p50", "p99", "max", "CPU of it", "API", "load", "others"
-    );
-    println!(
-        "{:<8}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>8}",
-        "", "per s", "ms", "ms", "ms", "us/connect", "us", "us", "%"
-    );
-    let mut rounds = Vec::new();
-    for number in 1..=args.rounds {
-        let api = server::start_api(args.common.api_threads)?;
-        let gateway = stage::start_gateway(&args.common, &api)?;
-        let round =
-            measure(args, number, &gateway, &api).with_context(|| format!("round {number}{}", gateway.last_words()))?;
-        gateway.stop()?;
-        print_round(&round);
-        rounds.push(round);
-    }
-    stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
-    let connects_per_second = Spread::of(rounds.iter().map(|round| round.connects_per_second));
-    let cpu_us = Spread::of(rounds.iter().map(|round| round.cpu_us));
-    println!("median  {:>10.0}{:>39.2}", connects_per_second.median, cpu_us.median);
-    let seconds = args.seconds.as_secs_f64();
-    let report = Report { scenario: "churn", machine, at_once, seconds, rounds, connects_per_second, cpu_us };
-    report::write_json(args.common.json.as_deref(), &report)
+    let at_once = args.common.at_once;
+    stage::check_descriptors(at_once)?;
+    println!("churn: {at_once} connects or closes under way ({})", report::Machine::here());
+    let contest = Contest { common: &args.common, compare: &args.compare, size: 64, unit: "connect" };
+    let outcome = contest.run(|subject| measure(args, subject))?;
+    let report = Report { scenario: "churn", at_once, seconds: args.compare.seconds.as_secs_f64(), outcome };
+    report::write_json(args.common.json.as_deref(), &report)?;
+    report.outcome.check_ratio(&args.compare)
 }
 
-fn measure(args: &Churn, number: usize, gateway: &Server, api: &Server) -> Result<Round> {
-    let mut team = Team::new(stage::web_socket(gateway, 64), args.common.threads)?;
-    let from = Instant::now() + Duration::from_millis(500);
-    let until = from + args.seconds;
-    let progress = std::sync::Arc::clone(&team.progress);
-    let opened = &progress.opened;
-    let (took, between) = team.run(
-        |swarm, part| {
-            let at_once = part.share(args.common.at_once).max(1);
-            swarm.churn(at_once, Window { from, until: until + MARGIN })
-        },
-        |watch| {
-            watch.sleep_until(from, || {})?;
-            let before = Look::at(opened, gateway, api)?;
-            watch.sleep_until(until, || {})?;
-            Ok(Look::at(opened, gateway, api)?.since(&before))
-        },
+fn measure(args: &Churn, subject: &Subject) -> Result<Measured> {
+    let mut team = Team::new(subject.target, args.common.threads)?;
+    let from = Instant::now() + args.compare.warm_up;
+    let window = Window { from, until: from + args.compare.seconds };
+    let count = args.compare.syscalls;
+    let end = window.until + MARGIN + stage::counting_time(count);
+    let progress = Arc::clone(&team.progress);
+    let (latencies, (between, syscalls)) = team.run(
+        |swarm, part| swarm.churn(part.share(args.common.at_once).max(1), window, end),
+        |watch| subject.watched(&progress.opened, count).within(watch, window, || Ok(())),
     )?;
-    ensure!(between.done > 0, "not one client was let in");
-    stage::await_disconnects(api, opened.load(std::sync::atomic::Ordering::Relaxed))?;
-    Ok(Round {
-        round: number,
-        connects: between.done,
-        connects_per_second: between.per_second(),
-        connect: Latency::of(&team::merge(took)?),
-        cpu_us: between.cpu_us(&between.target),
-        api_cpu_us: between.cpu_us(&between.api),
-        load_cpu_us: between.cpu_us(&between.load),
-        others_percent: between.others_percent(),
-    })
-}
-
-fn print_round(round: &Round) {
-    println!(
-        "{:<8}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>8.0}",
-        round.round,
-        round.connects_per_second,
-        round.connect.p50_us / 1e3,
-        round.connect.p99_us / 1e3,
-        round.connect.max_us / 1e3,
-        round.cpu_us,
-        round.api_cpu_us,
-        round.load_cpu_us,
-        round.others_percent
-    );
+    stage::await_disconnects(&subject.api, progress.opened.load(Ordering::Relaxed))?;
+    Ok(Measured { between, latencies, syscalls, bytes_per_client: None })
 }

@@ -18,7 +18,7 @@ use crate::link::{Link, Peer};
 pub(crate) enum Wire {
     /// WebSocket, to a gateway.
     WebSocket,
-    /// The gateway's own calls to the API, ready-made, to the bare relay.
+    /// The gateway's own calls to the API, ready-made, to the bare relay: for the connect, the messages, the close.
     Relay,
 }
 
@@ -27,8 +27,10 @@ pub(crate) enum Wire {
 pub(crate) enum Step {
     /// It may send: the handshake is done. Holds the time since the first SYN.
     Opened(Duration),
-    /// The right answer came. Holds the time since its message was sent.
+    /// The right answer came. Holds the time since its message was sent, or was due.
     Answered(Duration),
+    /// The right pushes came: up to the one of this number, so many at once.
+    Heard(u32, u32),
     /// The server closed the connection, after the client had asked for it.
     Closed(Duration),
 }
@@ -56,6 +58,10 @@ pub(crate) struct Client {
     state: State,
     number: usize,
     sequence: u64,
+    /// Pushes heard so far.
+    heard: u32,
+    /// Messages that were due while an answer was still awaited.
+    missed: u32,
     size: usize,
     since: Instant,
 }
@@ -72,41 +78,69 @@ impl Client {
     ) -> io::Result<Client> {
         let since = Instant::now();
         let link = Link::register(stream, registry, token)?;
-        Ok(Client { link, wire, state: State::Connecting, number, sequence: 0, size, since })
+        Ok(Client { link, wire, state: State::Connecting, number, sequence: 0, heard: 0, missed: 0, size, since })
     }
 
-    /// Sends the next message. The client must have nothing under way.
-    pub(crate) fn send(&mut self, scratch: &mut Scratch) -> Result<()> {
+    /// Sends the next message, which was `due`: its latency counts from then. The client must have nothing under way.
+    pub(crate) fn send(&mut self, due: Instant, scratch: &mut Scratch) -> Result<()> {
         ensure!(self.state == State::Open, "a message while {:?}", self.state);
         self.sequence += 1;
         write_message(&mut scratch.text, self.number, self.sequence, self.size);
         scratch.output.clear();
         match self.wire {
             Wire::WebSocket => write_frame(&mut scratch.output, frame::TEXT, scratch.text.as_bytes(), self.mask()),
-            Wire::Relay => {
-                let id_length = scratch.text.find(' ').unwrap_or_default();
-                write_call(&mut scratch.output, &scratch.text[..id_length], scratch.text.as_bytes());
-            }
+            Wire::Relay => write_call(&mut scratch.output, "POST", &id(self.number), scratch.text.as_bytes()),
         }
         self.state = State::Waiting;
-        self.since = Instant::now();
+        self.since = due;
         Ok(self.link.send(&scratch.output)?)
     }
 
-    /// Starts the end: a WebSocket says goodbye with 1000, and the server closes.
+    /// The next message is due now: sends it, or remembers it if an answer is still awaited.
     ///
-    /// Answers whether the end is still to be awaited.
-    pub(crate) fn close(&mut self, scratch: &mut Scratch) -> Result<bool> {
-        if self.wire == Wire::Relay {
+    /// Answers whether it was sent. A client that is not open yet, or no more, has no messages.
+    pub(crate) fn send_due(&mut self, due: Instant, scratch: &mut Scratch) -> Result<bool> {
+        match self.state {
+            State::Open => self.send(due, scratch)?,
+            State::Waiting => self.missed += 1,
+            State::Connecting | State::Upgrading | State::Closing => {}
+        }
+        Ok(self.state == State::Waiting && self.missed == 0)
+    }
+
+    /// After an answer: sends the next of the messages that were due in the meantime, one `every`. Answers whether.
+    pub(crate) fn catch_up(&mut self, every: Duration, scratch: &mut Scratch) -> Result<bool> {
+        if self.missed == 0 {
             return Ok(false);
         }
+        self.missed -= 1;
+        self.send(self.since + every, scratch)?;
+        Ok(true)
+    }
+
+    /// Its number, which makes its ClientId.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Since when a message has been under way, or due.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        (self.state == State::Waiting).then_some(self.since)
+    }
+
+    /// Starts the end: a WebSocket says goodbye with 1000, and the server closes.
+    pub(crate) fn close(&mut self, scratch: &mut Scratch) -> Result<()> {
         ensure!(self.state == State::Open, "a goodbye while {:?}", self.state);
         scratch.output.clear();
-        write_frame(&mut scratch.output, frame::CLOSE, &1000u16.to_be_bytes(), self.mask());
+        match self.wire {
+            Wire::WebSocket => {
+                write_frame(&mut scratch.output, frame::CLOSE, &1000u16.to_be_bytes(), self.mask());
+            }
+            Wire::Relay => write_call(&mut scratch.output, "DELETE", &id(self.number), b""),
+        }
         self.state = State::Closing;
         self.since = Instant::now();
-        self.link.send(&scratch.output)?;
-        Ok(true)
+        Ok(self.link.send(&scratch.output)?)
     }
 
     /// Handles readiness of the socket.
@@ -125,24 +159,31 @@ impl Client {
                 return Ok(None);
             }
             self.link.take_error().context("cannot connect")?;
-            step = self.connected(scratch)?;
+            self.connected(scratch)?;
         }
         self.link.flush()?;
         let (wire, state, since) = (self.wire, &mut self.state, self.since);
-        let (number, sequence, size) = (self.number, self.sequence, self.size);
+        let (number, sequence, size, heard) = (self.number, self.sequence, self.size, &mut self.heard);
+        let heard_before = *heard;
+        let mut released = false;
         let Scratch { input, output, text } = scratch;
         output.clear();
         let peer = self.link.receive(event, input, |bytes| {
-            let (taken, heard) = hear(wire, *state, bytes, output)?;
-            match heard {
+            let (taken, what) = hear(wire, *state, bytes, output)?;
+            match what {
                 Heard::Nothing => {}
                 Heard::Upgraded => {
                     *state = State::Open;
                     step = Some(Step::Opened(since.elapsed()));
                 }
-                Heard::Answer(answer) => {
+                Heard::Text(push) if *state == State::Open => {
+                    *heard += 1;
+                    write_push(text, number, *heard, size);
+                    ensure!(push == text.as_bytes(), "neither an answer nor push {heard}: {}", shown(push));
+                }
+                Heard::Text(answer) => {
                     let took = since.elapsed();
-                    ensure!(*state == State::Waiting, "an answer to nothing: {}", shown(answer));
+                    ensure!(*state == State::Waiting, "a message while {state:?}: {}", shown(answer));
                     write_message(text, number, sequence, size);
                     ensure!(answer == text.as_bytes(), "wrong echo {} to {text}", shown(answer));
                     *state = State::Open;
@@ -150,6 +191,7 @@ impl Client {
                 }
                 Heard::Goodbye => {
                     ensure!(*state == State::Closing, "the server closes: {}", shown(bytes));
+                    released = wire == Wire::Relay;
                 }
             }
             Ok(taken)
@@ -157,7 +199,12 @@ impl Client {
         if !output.is_empty() {
             self.link.send(output)?;
         }
+        if self.heard > heard_before {
+            step = Some(Step::Heard(self.heard, self.heard - heard_before));
+        }
         match peer {
+            // The relay does not close: its client has said all, and does.
+            _ if released => Ok(Some(Step::Closed(self.since.elapsed()))),
             Ok(Peer::Sending) => Ok(step),
             _ if self.state == State::Closing => Ok(Some(Step::Closed(self.since.elapsed()))),
             Ok(Peer::Closed) => bail!("the server ended the connection"),
@@ -165,16 +212,14 @@ impl Client {
         }
     }
 
-    fn connected(&mut self, scratch: &mut Scratch) -> Result<Option<Step>> {
-        if self.wire == Wire::Relay {
-            self.state = State::Open;
-            return Ok(Some(Step::Opened(self.since.elapsed())));
-        }
+    fn connected(&mut self, scratch: &mut Scratch) -> Result<()> {
         scratch.output.clear();
-        write_handshake(&mut scratch.output, &id(self.number));
+        match self.wire {
+            Wire::WebSocket => write_handshake(&mut scratch.output, &id(self.number)),
+            Wire::Relay => write_call(&mut scratch.output, "GET", &id(self.number), b""),
+        }
         self.state = State::Upgrading;
-        self.link.send(&scratch.output)?;
-        Ok(None)
+        Ok(self.link.send(&scratch.output)?)
     }
 
     /// Different for every frame and never zero, so that a gateway that does not unmask is found out.
@@ -193,7 +238,8 @@ impl Client {
 enum Heard<'a> {
     Nothing,
     Upgraded,
-    Answer(&'a [u8]),
+    /// An answer or a push.
+    Text(&'a [u8]),
     Goodbye,
 }
 
@@ -203,14 +249,22 @@ fn hear<'a>(wire: Wire, state: State, bytes: &'a [u8], output: &mut Vec<u8>) -> 
         let Some(response) = Response::parse(bytes)? else { return Ok((0, Heard::Nothing)) };
         if wire == Wire::Relay {
             ensure!(response.status == 200, "the API answered {} {}", response.status, shown(response.body));
-            return Ok((response.length, Heard::Answer(response.body)));
+            let heard = match state {
+                State::Upgrading => Heard::Upgraded,
+                State::Closing => Heard::Goodbye,
+                State::Connecting | State::Open | State::Waiting => {
+                    return Ok((response.length, Heard::Text(response.body)));
+                }
+            };
+            ensure!(response.body == b"ok", "the API said no: {}", shown(response.body));
+            return Ok((response.length, heard));
         }
         response.check_upgraded()?;
         return Ok((response.length, Heard::Upgraded));
     }
     let Some(frame) = Frame::parse(bytes)? else { return Ok((0, Heard::Nothing)) };
     let heard = match frame.opcode {
-        frame::TEXT => Heard::Answer(frame.payload),
+        frame::TEXT => Heard::Text(frame.payload),
         frame::CLOSE => Heard::Goodbye,
         frame::PONG => Heard::Nothing,
         frame::PING => {
@@ -222,7 +276,8 @@ fn hear<'a>(wire: Wire, state: State, bytes: &'a [u8], output: &mut Vec<u8>) -> 
     Ok((frame.length, heard))
 }
 
-fn id(number: usize) -> String {
+/// The ClientId of client `number`.
+pub(crate) fn id(number: usize) -> String {
     format!("load-{number}")
 }
 
@@ -231,6 +286,18 @@ fn write_message(text: &mut String, number: usize, sequence: u64, size: usize) {
     text.clear();
     // A String takes everything.
     let _ = write!(text, "load-{number} {sequence} ");
+    pad(text, size);
+}
+
+/// The push that client `number` is to hear as its `sequence`th: no message, and no other push of the run.
+pub(crate) fn write_push(text: &mut String, number: usize, sequence: u32, size: usize) {
+    text.clear();
+    // A String takes everything.
+    let _ = write!(text, "load-{number} push {sequence} ");
+    pad(text, size);
+}
+
+fn pad(text: &mut String, size: usize) {
     while text.len() < size {
         text.push_str(&PADDING[..PADDING.len().min(size - text.len())]);
     }

@@ -1,237 +1,56 @@
 //! `load closed`: what a message costs, in the gateway and in the bare relay.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use serde::Serialize;
 
-use crate::args::{Closed, Which};
-use crate::client::Wire;
-use crate::latency::Latency;
-use crate::report::{self, Machine, Spread};
-use crate::server::{self, Server};
-use crate::stage::{self, Look};
-use crate::swarm::{Target, Window};
-use crate::team::{self, Team};
-
-/// The clients go on for so long after the last look, so that it finds all at work.
-const MARGIN: Duration = Duration::from_millis(300);
-
-/// What one round measured.
-#[derive(Clone, Debug, Serialize)]
-struct Round {
-    round: usize,
-    target: Which,
-    messages: u64,
-    messages_per_second: f64,
-    latency: Latency,
-    /// Processor time per message, in microseconds: of the measured program, the API server, the clients.
-    cpu_us: f64,
-    api_cpu_us: f64,
-    load_cpu_us: f64,
-    /// The measured program's processor time over that of the API and the clients: steadier than either from run to
-    /// run, as the machine's speed cancels out. For comparing two gateways; not the ratio to the relay.
-    cpu_relative: f64,
-    /// How often a thread of the measured program went to sleep, per message.
-    sleeps: f64,
-    /// What other processes took of the machine meanwhile.
-    others_percent: f64,
-}
-
-/// The gateway against the relay: of each round, and of all.
-#[derive(Debug, Serialize)]
-struct Ratios {
-    cpu: Spread,
-    messages_per_second: Spread,
-    p50: Spread,
-    p99: Spread,
-}
+use crate::args::Closed;
+use crate::report;
+use crate::rounds::{Contest, MARGIN, Measured, Outcome, Subject};
+use crate::stage;
+use crate::swarm::Window;
+use crate::team::Team;
 
 #[derive(Debug, Serialize)]
 struct Report {
     scenario: &'static str,
-    machine: Machine,
     clients: usize,
     size: usize,
     seconds: f64,
-    rounds: Vec<Round>,
-    ratios: Option<Ratios>,
+    #[serde(flatten)]
+    outcome: Outcome,
 }
 
 /// Runs the scenario.
 ///
 /// # Errors
-/// Something went wrong, or the gateway takes more than `--assert-ratio`.
+/// Something went wrong, or a gateway takes more than `--assert-ratio`.
 pub(crate) fn run(args: &Closed) -> Result<()> {
     stage::check_descriptors(args.clients)?;
-    let mut rounds = Vec::new();
-    let machine = Machine::here();
-    println!("closed: {} clients, messages of {} bytes ({machine})", args.clients, args.size);
-    print_head();
-    for number in 1..=args.rounds {
-        for which in [Which::Relay, Which::Gateway] {
-            if args.only.is_none_or(|only| only == which) {
-                let round = measure_one(args, number, which)?;
-                print_round(&round);
-                rounds.push(round);
-            }
-        }
-    }
-    stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
-    let ratios = args.only.is_none().then(|| ratios(&rounds));
-    print_medians(&rounds, ratios.as_ref());
-    let (clients, size, seconds) = (args.clients, args.size, args.seconds.as_secs_f64());
-    let report = Report { scenario: "closed", machine, clients, size, seconds, rounds, ratios };
+    println!("closed: {} clients, messages of {} bytes ({})", args.clients, args.size, report::Machine::here());
+    let contest = Contest { common: &args.common, compare: &args.compare, size: args.size, unit: "message" };
+    let outcome = contest.run(|subject| measure(args, subject))?;
+    let (clients, size, seconds) = (args.clients, args.size, args.compare.seconds.as_secs_f64());
+    let report = Report { scenario: "closed", clients, size, seconds, outcome };
     report::write_json(args.common.json.as_deref(), &report)?;
-    if let (Some(most), Some(ratios)) = (args.assert_ratio, &report.ratios) {
-        let ratio = ratios.cpu.median;
-        ensure!(ratio <= most, "a message costs the gateway {ratio:.2} times the relay's processor time: over {most}");
-    }
-    Ok(())
+    report.outcome.check_ratio(&args.compare)
 }
 
-fn measure_one(args: &Closed, number: usize, which: Which) -> Result<Round> {
-    let api = server::start_api(args.common.api_threads)?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let server = match which {
-        Which::Relay => server::start_relay(api.address, args.relay_threads.unwrap_or(cores))?,
-        Which::Gateway => stage::start_gateway(&args.common, &api)?,
-    };
-    let round = measure(args, number, which, &server, &api)
-        .with_context(|| format!("round {number}, {which:?}{}", server.last_words()))?;
-    if which == Which::Gateway {
-        stage::await_disconnects(&api, args.clients as u64)?;
-        server.stop()?;
-    }
-    Ok(round)
-}
-
-fn measure(args: &Closed, number: usize, which: Which, server: &Server, api: &Server) -> Result<Round> {
-    let target = match which {
-        Which::Gateway => stage::web_socket(server, args.size),
-        Which::Relay => Target { address: server.address, wire: Wire::Relay, size: args.size },
-    };
-    let mut team = Team::new(target, args.common.threads)?;
+fn measure(args: &Closed, subject: &Subject) -> Result<Measured> {
+    let mut team = Team::new(subject.target, args.common.threads)?;
     team.connect(args.clients, args.common.at_once, false)?;
-    let from = Instant::now() + args.warm_up;
-    let until = from + args.seconds;
-    let progress = std::sync::Arc::clone(&team.progress);
-    let (latencies, between) = team.run(
-        |swarm, _| swarm.closed_loop(Window { from, until: until + MARGIN }),
-        |watch| {
-            watch.sleep_until(from, || {})?;
-            let before = Look::at(&progress.answered, server, api)?;
-            watch.sleep_until(until, || {})?;
-            Ok(Look::at(&progress.answered, server, api)?.since(&before))
-        },
+    let from = Instant::now() + args.compare.warm_up;
+    let window = Window { from, until: from + args.compare.seconds };
+    let count = args.compare.syscalls;
+    let end = window.until + MARGIN + stage::counting_time(count);
+    let progress = Arc::clone(&team.progress);
+    let (latencies, (between, syscalls)) = team.run(
+        |swarm, _| swarm.closed_loop(window, end),
+        |watch| subject.watched(&progress.answered, count).within(watch, window, || Ok(())),
     )?;
     team.close(args.common.at_once)?;
-    ensure!(between.done > 0, "not one message was answered");
-    Ok(Round {
-        round: number,
-        target: which,
-        messages: between.done,
-        messages_per_second: between.per_second(),
-        latency: Latency::of(&team::merge(latencies)?),
-        cpu_us: between.cpu_us(&between.target),
-        api_cpu_us: between.cpu_us(&between.api),
-        load_cpu_us: between.cpu_us(&between.load),
-        cpu_relative: between.target.cpu.as_secs_f64() / (between.api.cpu + between.load.cpu).as_secs_f64(),
-        sleeps: between.target.voluntary as f64 / between.done as f64,
-        others_percent: between.others_percent(),
-    })
-}
-
-fn ratios(rounds: &[Round]) -> Ratios {
-    let of = |which| rounds.iter().filter(move |round| round.target == which);
-    let ratio = |value: fn(&Round) -> f64| {
-        let pairs = of(Which::Gateway).zip(of(Which::Relay));
-        Spread::of(pairs.map(|(gateway, relay)| value(gateway) / value(relay)))
-    };
-    Ratios {
-        cpu: ratio(|round| round.cpu_us),
-        messages_per_second: ratio(|round| round.messages_per_second),
-        p50: ratio(|round| round.latency.p50_us),
-        p99: ratio(|round| round.latency.p99_us),
-    }
-}
-
-fn print_head() {
-    println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
-        "round", "", "messages", "p50", "p99", "max", "CPU of it", "API", "load", "relative", "sleeps", "others"
-    );
-    println!(
-        "{:<8}{:<9}{:>10}{:>9}{:>9}{:>9}{:>12}{:>8}{:>8}{:>10}{:>8}{:>8}",
-        "", "", "per s", "ms", "ms", "ms", "us/message", "us", "us", "", "/message", "%"
-    );
-}
-
-fn print_line(name: &str, which: Which, value: impl Fn(fn(&Round) -> f64) -> f64) {
-    let which = format!("{which:?}").to_lowercase();
-    println!(
-        "{name:<8}{which:<9}{:>10.0}{:>9.2}{:>9.2}{:>9.2}{:>12.2}{:>8.2}{:>8.2}{:>10.3}{:>8.3}{:>8.0}",
-        value(|round| round.messages_per_second),
-        value(|round| round.latency.p50_us) / 1e3,
-        value(|round| round.latency.p99_us) / 1e3,
-        value(|round| round.latency.max_us) / 1e3,
-        value(|round| round.cpu_us),
-        value(|round| round.api_cpu_us),
-        value(|round| round.load_cpu_us),
-        value(|round| round.cpu_relative),
-        value(|round| round.sleeps),
-        value(|round| round.others_percent),
-    );
-}
-
-fn print_round(round: &Round) {
-    print_line(&round.round.to_string(), round.target, |value| value(round));
-}
-
-fn print_medians(rounds: &[Round], ratios: Option<&Ratios>) {
-    for which in [Which::Relay, Which::Gateway] {
-        let of: Vec<_> = rounds.iter().filter(|round| round.target == which).collect();
-        if !of.is_empty() {
-            print_line("median", which, |value| Spread::of(of.iter().map(|round| value(round))).median);
-        }
-    }
-    let Some(ratios) = ratios else { return };
-    println!("gateway / relay, median of the rounds (least .. most):");
-    let line = |name: &str, spread: Spread| {
-        println!("  {name:<22}{:>6.2}  ({:.2} .. {:.2})", spread.median, spread.min, spread.max);
-    };
-    line("CPU per message", ratios.cpu);
-    line("messages per second", ratios.messages_per_second);
-    line("latency p50", ratios.p50);
-    line("latency p99", ratios.p99);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn round(target: Which, cpu_us: f64) -> Round {
-        let latency = Latency { p50_us: 1.0, p90_us: 1.0, p99_us: 1.0, max_us: 1.0 };
-        Round {
-            round: 1,
-            target,
-            messages: 1,
-            messages_per_second: 1.0,
-            latency,
-            cpu_us,
-            api_cpu_us: 1.0,
-            load_cpu_us: 1.0,
-            cpu_relative: 1.0,
-            sleeps: 0.0,
-            others_percent: 0.0,
-        }
-    }
-
-    #[test]
-    fn a_ratio_compares_the_two_of_one_round() {
-        let rounds = [(10.0, 20.0), (20.0, 30.0), (10.0, 30.0)];
-        let both = |(relay, gateway)| [round(Which::Relay, relay), round(Which::Gateway, gateway)];
-        let rounds: Vec<Round> = rounds.into_iter().flat_map(both).collect();
-        assert_eq!(ratios(&rounds).cpu, Spread { median: 2.0, min: 1.5, max: 3.0 });
-    }
+    stage::await_disconnects(&subject.api, args.clients as u64)?;
+    Ok(Measured { between, latencies, syscalls, bytes_per_client: None })
 }

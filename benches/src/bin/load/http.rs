@@ -93,13 +93,26 @@ pub(crate) fn write_handshake(out: &mut Vec<u8>, id: &str) {
     );
 }
 
-/// Appends a message call with the headers that the gateway sends.
-pub(crate) fn write_call(out: &mut Vec<u8>, id: &str, body: &[u8]) {
+/// Appends a call as the gateway makes it, with the headers of its message calls.
+pub(crate) fn write_call(out: &mut Vec<u8>, method: &str, id: &str, body: &[u8]) {
     put(
         out,
         format_args!(
-            "POST /{id} HTTP/1.1\r\nhost: 127.0.0.1:65535\r\ncontent-type: text/plain; charset=utf-8\r\n\
+            "{method} /{id} HTTP/1.1\r\nhost: 127.0.0.1:65535\r\ncontent-type: text/plain; charset=utf-8\r\n\
              x-connection-id: 0123456789abcdef01234567\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        ),
+    );
+    out.extend_from_slice(body);
+}
+
+/// Appends a push as an application sends it to the gateway.
+pub(crate) fn write_push_request(out: &mut Vec<u8>, id: &str, body: &[u8]) {
+    put(
+        out,
+        format_args!(
+            "POST /{id} HTTP/1.1\r\nhost: load.test\r\ncontent-type: text/plain; charset=utf-8\r\n\
+             content-length: {}\r\n\r\n",
             body.len()
         ),
     );
@@ -130,7 +143,7 @@ mod tests {
     #[test]
     fn a_call_is_read_as_it_was_written() {
         let mut bytes = Vec::new();
-        write_call(&mut bytes, "c-7", b"hello");
+        write_call(&mut bytes, "POST", "c-7", b"hello");
         for cut in 0..bytes.len() {
             assert!(Request::parse(&bytes[..cut]).unwrap().is_none(), "cut at {cut}");
         }

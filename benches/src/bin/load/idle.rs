@@ -50,7 +50,7 @@ struct Report {
 pub(crate) fn run(args: &Idle) -> Result<()> {
     stage::check_descriptors(args.connections)?;
     let api = server::start_api(args.common.api_threads)?;
-    let gateway = stage::start_gateway(&args.common, &api)?;
+    let gateway = stage::start_gateway(&args.gateway, &args.common, &api)?;
     let report = measure(args, &gateway, &api).with_context(|| format!("idle{}", gateway.last_words()))?;
     gateway.stop()?;
     print(&report);
@@ -113,7 +113,7 @@ fn watch_idle(team: &mut Team, gateway: &Server, time: Duration) -> Result<(Dura
     let (_, used) = team.run(
         |swarm, _| swarm.hold(until),
         |watch| {
-            watch.sleep_until(until, || {})?;
+            watch.sleep_until(until, || Ok(()))?;
             Ok(Usage::of(gateway.pid())?.since(&before))
         },
     )?;

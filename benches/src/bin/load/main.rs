@@ -7,17 +7,23 @@ mod churn;
 mod client;
 mod closed;
 mod frame;
+mod headline;
 mod http;
 mod idle;
 mod interrupt;
 mod latency;
 mod link;
 mod listen;
+mod push;
+mod pusher;
+mod rate;
 mod relay;
 mod report;
+mod rounds;
 mod server;
 mod stage;
 mod swarm;
+mod syscalls;
 mod team;
 mod usage;
 
@@ -46,7 +52,11 @@ fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::Idle(args) => idle::run(args),
         Command::Closed(args) => closed::run(args),
+        Command::Rate(args) => rate::run(args),
+        Command::Push(args) => push::run(args),
         Command::Churn(args) => churn::run(args),
+        Command::Headline(args) => headline::run(args),
+        Command::Crowd(args) => headline::crowd::run(args),
         Command::Api(args) => serve(&args.serve, api::start(args.serve.listen, args.serve.threads)?),
         Command::Relay(args) => serve(&args.serve, relay::start(args.serve.listen, args.api, args.serve.threads)?),
     }

@@ -3,7 +3,7 @@
 //! Per message it does the four socket operations that no gateway can do without: read from the client, write to
 //! a kept-alive API connection, read the answer, write it to the client. It looks at no byte of what it passes on.
 //! So it takes each read from the API for a whole answer: right on loopback for small messages, and the clients,
-//! which check every answer, would notice the contrary.
+//! which check every answer, would notice the contrary. A connect and a close are calls to the API like a message.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

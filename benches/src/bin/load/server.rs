@@ -28,7 +28,12 @@ pub(crate) struct Server {
     tail: Arc<Mutex<VecDeque<String>>>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it listens for control requests, if elsewhere.
+    pub(crate) control: Option<SocketAddr>,
 }
+
+/// Where a server listens: for clients, and for control requests if elsewhere.
+type Addresses = (SocketAddr, Option<SocketAddr>);
 
 /// Starts the gateway `binary` in front of the API at `api`, with `more` arguments.
 pub(crate) fn start_gateway(binary: &Path, api: SocketAddr, more: &[OsString]) -> Result<Server> {
@@ -66,27 +71,28 @@ pub(crate) fn listening_line(address: SocketAddr) -> String {
     format!("listening on {address}")
 }
 
-fn address_in_line(line: &str) -> Option<SocketAddr> {
-    line.strip_prefix("listening on ")?.parse().ok()
+fn address_in_line(line: &str) -> Option<Addresses> {
+    Some((line.strip_prefix("listening on ")?.parse().ok()?, None))
 }
 
-fn address_in_log(line: &str) -> Option<SocketAddr> {
+fn address_in_log(line: &str) -> Option<Addresses> {
     let entry: serde_json::Value = serde_json::from_str(line).ok()?;
     let fields = entry.get("fields")?;
-    (fields.get("message")?.as_str()? == "listening").then(|| fields.get("public")?.as_str()?.parse().ok())?
+    let address = |name| fields.get(name)?.as_str()?.parse().ok();
+    (fields.get("message")?.as_str()? == "listening").then(|| Some((address("public")?, address("control"))))?
 }
 
 impl Server {
-    fn start(name: &'static str, mut command: Command, find: fn(&str) -> Option<SocketAddr>) -> Result<Server> {
+    fn start(name: &'static str, mut command: Command, find: fn(&str) -> Option<Addresses>) -> Result<Server> {
         let mut child = command.spawn().with_context(|| format!("cannot start {name}: {command:?}"))?;
         let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
         let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Server { name, child, tail: Arc::default(), address: nowhere };
+        let mut server = Server { name, child, tail: Arc::default(), address: nowhere, control: None };
         let output = stderr.or(stdout).context("a server without a pipe")?;
         let found = follow(output, Arc::clone(&server.tail), find)?;
-        server.address = match found.recv_timeout(START_LIMIT) {
-            Ok(address) => address,
+        (server.address, server.control) = match found.recv_timeout(START_LIMIT) {
+            Ok(addresses) => addresses,
             Err(RecvTimeoutError::Timeout) => {
                 bail!("{name} said nowhere that it listens, in {START_LIMIT:?}: {command:?}{}", server.last_words())
             }
@@ -139,12 +145,12 @@ impl Drop for Server {
     }
 }
 
-/// Reads all that comes from `output`, keeps the last lines, and sends the first address that `find` finds.
+/// Reads all that comes from `output`, keeps the last lines, and sends the first addresses that `find` finds.
 fn follow(
     output: Box<dyn Read + Send>,
     tail: Arc<Mutex<VecDeque<String>>>,
-    find: fn(&str) -> Option<SocketAddr>,
-) -> Result<Receiver<SocketAddr>> {
+    find: fn(&str) -> Option<Addresses>,
+) -> Result<Receiver<Addresses>> {
     let (sender, receiver) = channel();
     let read = move || {
         let mut sender = Some(sender);
@@ -189,7 +195,10 @@ mod tests {
     #[test]
     fn the_gateways_address_is_found_in_its_log() {
         let line = r#"{"level":"INFO","fields":{"message":"listening","public":"127.0.0.1:7001"}}"#;
-        assert_eq!(address_in_log(line), Some(SocketAddr::from(([127, 0, 0, 1], 7001))));
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(address_in_log(line), Some((local(7001), None)));
+        let line = line.replace(r#"1:7001""#, r#"1:7001","control":"127.0.0.1:7002""#);
+        assert_eq!(address_in_log(&line), Some((local(7001), Some(local(7002)))));
         for other in ["", "listening", r#"{"fields":{"message":"anyone can push","public":"127.0.0.1:7001"}}"#] {
             assert_eq!(address_in_log(other), None, "{other}");
         }

@@ -1,5 +1,7 @@
 //! What every scenario needs around the clients: a gateway, an API, and a look at both.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,15 +12,27 @@ use crate::args::Common;
 use crate::client::Wire;
 use crate::interrupt;
 use crate::server::{self, Server};
-use crate::swarm::Target;
+use crate::swarm::{Target, Window};
+use crate::syscalls;
+use crate::team::Watch;
 use crate::usage::{Usage, Used, machine_cpu};
 
 const DISCONNECTS_LIMIT: Duration = Duration::from_secs(60);
 const API_CONNECTIONS_LIMIT: Duration = Duration::from_secs(30);
 
-/// Starts the gateway in front of `api`.
-pub(crate) fn start_gateway(common: &Common, api: &Server) -> Result<Server> {
-    server::start_gateway(&common.gateway, api.address, &common.gateway_arg)
+/// Starts the gateway in `file` in front of `api`.
+pub(crate) fn start_gateway(file: &Path, common: &Common, api: &Server) -> Result<Server> {
+    start_gateway_with(file, common, api, &[])
+}
+
+/// The same with `more` arguments, which `--gateway-arg` may set otherwise.
+pub(crate) fn start_gateway_with(file: &Path, common: &Common, api: &Server, more: &[&str]) -> Result<Server> {
+    let name = |argument: &str| argument.split('=').next().unwrap_or_default().to_owned();
+    let given =
+        |argument: &str| common.gateway_arg.iter().any(|other| name(&other.to_string_lossy()) == name(argument));
+    let more = more.iter().filter(|argument| !given(argument)).map(OsString::from);
+    let all: Vec<_> = more.chain(common.gateway_arg.iter().cloned()).collect();
+    server::start_gateway(file, api.address, &all)
 }
 
 /// The gateway as the clients see it.
@@ -28,19 +42,23 @@ pub(crate) fn web_socket(gateway: &Server, size: usize) -> Target {
 
 /// Fails unless `clients` of them, and as many ends of them elsewhere, find descriptors.
 pub(crate) fn check_descriptors(clients: usize) -> Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // The processes started here inherit the limit.
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-        .context("cannot raise the limit of descriptors")?;
     let needed = clients as u64 + 500;
-    if let Some(maximum) = limit.maximum {
+    if let Some(maximum) = raise_descriptors()? {
         ensure!(
             needed <= maximum,
             "{clients} clients need a hard limit of {needed} descriptors (ulimit -Hn: {maximum})"
         );
     }
     Ok(())
+}
+
+/// Raises the limit of descriptors, which the processes started here inherit; answers it, if there is one.
+pub(crate) fn raise_descriptors() -> Result<Option<u64>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .context("cannot raise the limit of descriptors")?;
+    Ok(maximum)
 }
 
 /// Waits until the API has heard of every end, and fails if it heard anything wrong before.
@@ -141,6 +159,39 @@ impl Between {
     /// Microseconds of processor time for one piece of work.
     pub(crate) fn cpu_us(&self, used: &Used) -> f64 {
         used.cpu.as_secs_f64() * 1e6 / self.done as f64
+    }
+}
+
+/// How long counting system calls takes, if they are counted.
+pub(crate) fn counting_time(count: bool) -> Duration {
+    if count { syscalls::TIME } else { Duration::ZERO }
+}
+
+/// Who is watched, besides the clients.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched<'a> {
+    pub(crate) target: &'a Server,
+    pub(crate) api: &'a Server,
+    /// What counts the work.
+    pub(crate) done: &'a AtomicU64,
+    /// Whether to count system calls after the window.
+    pub(crate) syscalls: bool,
+}
+
+impl Watched<'_> {
+    /// What is used within the window, and the system calls for each piece of work; calls `look` every so often.
+    pub(crate) fn within(
+        self,
+        watch: &Watch<'_>,
+        window: Window,
+        look: impl FnMut() -> Result<()>,
+    ) -> Result<(Between, Option<f64>)> {
+        watch.sleep_until(window.from, || Ok(()))?;
+        let before = Look::at(self.done, self.target, self.api)?;
+        watch.sleep_until(window.until, look)?;
+        let between = Look::at(self.done, self.target, self.api)?.since(&before);
+        let syscalls = self.syscalls.then(|| syscalls::count(self.target.pid(), self.done)).transpose()?;
+        Ok((between, syscalls))
     }
 }
 

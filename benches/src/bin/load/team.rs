@@ -101,7 +101,7 @@ impl Team {
             |swarm, part| swarm.connect(part.share(count), part.share(at_once).max(1), greet),
             |progress| format!("{} of {count} connected", progress.opened.load(Ordering::Relaxed) - before),
         )?;
-        merge(took)
+        merge(&took)
     }
 
     /// Closes every client, at most `at_once` under way.
@@ -115,9 +115,9 @@ impl Team {
 }
 
 /// One histogram of what all threads recorded.
-pub(crate) fn merge(histograms: Vec<Histogram<u64>>) -> Result<Histogram<u64>> {
+pub(crate) fn merge(histograms: &[Histogram<u64>]) -> Result<Histogram<u64>> {
     let mut whole = latency::histogram();
-    for histogram in &histograms {
+    for histogram in histograms {
         whole.add(histogram)?;
     }
     Ok(whole)
@@ -130,8 +130,8 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Sleeps until `until`, which no thread may end before; calls `say` once a second.
-    pub(crate) fn sleep_until(&self, until: Instant, mut say: impl FnMut()) -> Result<()> {
+    /// Sleeps until `until`, which no thread may end before; calls `look` once a second, and at the end.
+    pub(crate) fn sleep_until(&self, until: Instant, mut look: impl FnMut() -> Result<()>) -> Result<()> {
         let mut next = Instant::now() + SAY_EVERY;
         while Instant::now() < until {
             if self.any_ended.load(Ordering::Acquire) {
@@ -139,11 +139,11 @@ impl Watch<'_> {
             }
             interrupt::sleep_until(until.min(Instant::now() + Duration::from_millis(50)))?;
             if Instant::now() >= next {
-                say();
+                look()?;
                 next += SAY_EVERY;
             }
         }
-        Ok(())
+        look()
     }
 }
 

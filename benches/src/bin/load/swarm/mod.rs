@@ -1,5 +1,11 @@
 //! Many clients on one thread.
 
+mod growing;
+mod loops;
+mod paced;
+mod pushing;
+mod timer;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use hdrhistogram::Histogram;
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use rustix::io::Errno;
@@ -18,8 +25,13 @@ use crate::latency;
 use crate::link::SCRATCH_BYTES;
 use crate::listen;
 
+pub(crate) use growing::Order;
+pub(crate) use paced::Pace;
+pub(crate) use pushing::Pushes;
+use timer::Timer;
+
 /// Clients that leave from one source address: far fewer than it has free ports.
-const CLIENTS_PER_SOURCE: usize = 10_000;
+pub(crate) const CLIENTS_PER_SOURCE: usize = 10_000;
 
 /// How long an answer, a handshake or a goodbye may take before the run fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,11 +39,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one wait lasts at most, so that an interrupt and a deadline are noticed.
 const TURN: Duration = Duration::from_millis(200);
 
+/// The token of the timer; those of clients are their slots.
+const TIMER: Token = Token(usize::MAX);
+
+/// The tokens from here on, up to the timer's, are not of clients.
+const OTHERS: usize = usize::MAX / 2;
+
 /// What all threads together have done so far.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) opened: AtomicU64,
+    /// Messages that the clients sent.
+    pub(crate) sent: AtomicU64,
     pub(crate) answered: AtomicU64,
+    /// Pushes that the clients heard.
+    pub(crate) heard: AtomicU64,
     pub(crate) closed: AtomicU64,
 }
 
@@ -51,17 +73,27 @@ pub(crate) struct Window {
     pub(crate) until: Instant,
 }
 
+impl Window {
+    /// Whether `time` lies in it.
+    pub(crate) fn has(self, time: Instant) -> bool {
+        (self.from..self.until).contains(&time)
+    }
+}
+
 /// The clients of one thread.
 pub(crate) struct Swarm {
     target: Target,
     poll: Poll,
     events: Events,
+    timer: Timer,
     clients: Vec<Option<Client>>,
     /// Number of this swarm's next client, and the distance to the one after it: swarms interleave.
     next_number: usize,
     stride: usize,
     scratch: Scratch,
     steps: Vec<(usize, Step)>,
+    /// Messages without an answer yet.
+    under_way: usize,
     progress: Arc<Progress>,
 }
 
@@ -69,15 +101,18 @@ impl Swarm {
     /// A swarm without clients; its clients are numbered `first`, `first + stride`, and so on.
     pub(crate) fn new(target: Target, first: usize, stride: usize, progress: Arc<Progress>) -> Result<Swarm> {
         let input = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        let poll = Poll::new()?;
         Ok(Swarm {
             target,
-            poll: Poll::new()?,
+            timer: Timer::new(poll.registry(), TIMER)?,
+            poll,
             events: Events::with_capacity(256),
             clients: Vec::new(),
             next_number: first,
             stride,
             scratch: Scratch { input, output: Vec::new(), text: String::new() },
             steps: Vec::new(),
+            under_way: 0,
             progress,
         })
     }
@@ -106,80 +141,11 @@ impl Swarm {
                         }
                     }
                     Step::Answered(_) => pending -= 1,
-                    Step::Closed(_) => bail!("a client that was being opened is closed"),
+                    Step::Heard(..) | Step::Closed(_) => bail!("a client that is being opened: {step:?}"),
                 }
             }
         }
         Ok(took)
-    }
-
-    /// Every client sends a message, and the next as soon as it has its answer, until the window ends.
-    ///
-    /// Answers the latencies of the messages answered within the window.
-    pub(crate) fn closed_loop(&mut self, window: Window) -> Result<Histogram<u64>> {
-        let mut latencies = latency::histogram();
-        let mut pending = self.clients.len();
-        for slot in 0..pending {
-            self.send(slot)?;
-        }
-        while pending > 0 {
-            let steps = self.steps()?;
-            let now = Instant::now();
-            for (slot, step) in steps {
-                let Step::Answered(time) = step else { bail!("a client that waits for an answer: {step:?}") };
-                if now >= window.until {
-                    pending -= 1;
-                    continue;
-                }
-                if now >= window.from {
-                    latency::record(&mut latencies, time);
-                }
-                self.send(slot)?;
-            }
-        }
-        Ok(latencies)
-    }
-
-    /// Opens, closes and opens again, `at_once` clients at a time, until the window ends.
-    ///
-    /// Answers how long the openings within the window took.
-    pub(crate) fn churn(&mut self, at_once: usize, window: Window) -> Result<Histogram<u64>> {
-        let mut took = latency::histogram();
-        for slot in 0..at_once {
-            self.clients.push(None);
-            self.open(slot)?;
-        }
-        let mut pending = at_once;
-        while pending > 0 {
-            for (slot, step) in self.steps()? {
-                let now = Instant::now();
-                match step {
-                    Step::Opened(time) => {
-                        if now >= window.from && now < window.until {
-                            latency::record(&mut took, time);
-                        }
-                        self.say_goodbye(slot)?;
-                    }
-                    Step::Closed(_) if now < window.until => self.open(slot)?,
-                    Step::Closed(_) => pending -= 1,
-                    Step::Answered(_) => bail!("an answer without a message"),
-                }
-            }
-        }
-        self.clients.clear();
-        Ok(took)
-    }
-
-    /// Holds the clients and does nothing, until `until`; whatever happens to them is an error.
-    pub(crate) fn hold(&mut self, until: Instant) -> Result<()> {
-        while Instant::now() < until {
-            interrupt::check()?;
-            self.turn(TURN.min(until.saturating_duration_since(Instant::now())))?;
-            if let Some((slot, step)) = self.steps.pop() {
-                bail!("client in slot {slot} should be idle: {step:?}");
-            }
-        }
-        Ok(())
     }
 
     /// Closes every client, at most `at_once` under way, and waits for the server's end.
@@ -187,11 +153,9 @@ impl Swarm {
         let (mut next, mut pending) = (0, 0);
         while next < self.clients.len() || pending > 0 {
             while next < self.clients.len() && pending < at_once {
-                pending += usize::from(self.say_goodbye(next)?);
+                self.say_goodbye(next)?;
+                pending += 1;
                 next += 1;
-            }
-            if pending == 0 {
-                continue;
             }
             for (_, step) in self.steps()? {
                 let Step::Closed(_) = step else { bail!("a client that says goodbye: {step:?}") };
@@ -213,17 +177,19 @@ impl Swarm {
 
     fn send(&mut self, slot: usize) -> Result<()> {
         let client = self.clients[slot].as_mut().context("a message of a closed client")?;
-        client.send(&mut self.scratch)
+        client.send(Instant::now(), &mut self.scratch)?;
+        self.count_sent();
+        Ok(())
     }
 
-    /// Answers whether the server's end is still to be awaited.
-    fn say_goodbye(&mut self, slot: usize) -> Result<bool> {
+    fn count_sent(&mut self) {
+        self.under_way += 1;
+        self.progress.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn say_goodbye(&mut self, slot: usize) -> Result<()> {
         let client = self.clients[slot].as_mut().context("a goodbye of a closed client")?;
-        let awaited = client.close(&mut self.scratch)?;
-        if !awaited {
-            self.remove(slot);
-        }
-        Ok(awaited)
+        client.close(&mut self.scratch)
     }
 
     fn remove(&mut self, slot: usize) {
@@ -253,9 +219,21 @@ impl Swarm {
 
     /// Handles the sockets that are ready, waiting `limit` at most for the first one.
     fn turn(&mut self, limit: Duration) -> Result<()> {
+        self.turn_with(limit, |_| Ok(()))
+    }
+
+    /// The same; `other` handles events with tokens from [`OTHERS`] on.
+    fn turn_with(&mut self, limit: Duration, mut other: impl FnMut(&Event) -> Result<()>) -> Result<()> {
         listen::wait(&mut self.poll, &mut self.events, Some(limit))?;
         for event in &self.events {
-            let slot = event.token().0;
+            let slot = match event.token() {
+                TIMER => continue,
+                Token(OTHERS..) => {
+                    other(event)?;
+                    continue;
+                }
+                Token(slot) => slot,
+            };
             let Some(client) = &mut self.clients[slot] else { continue };
             let Some(step) = client.ready(event, &mut self.scratch)? else { continue };
             self.steps.push((slot, step));
@@ -264,7 +242,11 @@ impl Swarm {
             let (slot, step) = self.steps[at];
             match step {
                 Step::Opened(_) => drop(self.progress.opened.fetch_add(1, Ordering::Relaxed)),
-                Step::Answered(_) => drop(self.progress.answered.fetch_add(1, Ordering::Relaxed)),
+                Step::Answered(_) => {
+                    self.under_way -= 1;
+                    self.progress.answered.fetch_add(1, Ordering::Relaxed);
+                }
+                Step::Heard(_, count) => drop(self.progress.heard.fetch_add(count.into(), Ordering::Relaxed)),
                 Step::Closed(_) => self.remove(slot),
             }
         }
