@@ -109,12 +109,20 @@ async fn read(request: http::Request<RecvStream>, connection: usize, shared: &Sh
 /// Plays the answer.
 async fn play(mut respond: SendResponse<Bytes>, mut answer: Answer, pass: Pass) {
     let before = answer.before.take();
-    if let Some(before) = before {
-        tokio::select! {
-            biased;
-            () = before => {}
-            _ = poll_fn(|cx| respond.poll_reset(cx)) => return pass.end(Outcome::Abandoned),
+    // A head is one frame: it comes as late as the last of its bytes would.
+    let head = answer.drip.map(|pause| pause * answer.encode().len() as u32);
+    let before = async {
+        if let Some(head) = head {
+            tokio::time::sleep(head).await;
         }
+        if let Some(before) = before {
+            before.await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = before => {}
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => return pass.end(Outcome::Abandoned),
     }
     if poll_fn(|cx| respond.poll_reset(cx)).now_or_never().is_some() {
         return pass.end(Outcome::Abandoned);
