@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::api::{Answer, Api, Http2, Outcome, Request, echo};
+use crate::api::{Answer, Api, Http2, Outcome, Request, Then, echo};
 use crate::client::Client;
 use crate::frames_http2::{CANCEL, INTERNAL_ERROR, Listener, NO_ERROR};
 use crate::gateway::Gateway;
@@ -16,6 +16,7 @@ super::scenarios!["http2":
     many_calls_share_a_connection, few_streams_and_many_calls, refused_calls_are_repeated, resets_are_failures,
     an_orderly_end_lets_calls_finish, calls_beyond_the_last_stream_are_repeated, an_end_with_an_error,
     cut_with_calls_under_way, slow_calls_time_out_alone, a_silent_connection_is_left, large_bodies_and_small_windows,
+    half_an_answer_holds_nobody_up,
     answers_over_the_limit, a_server_without_http2,
 ];
 
@@ -262,6 +263,25 @@ async fn large_bodies_and_small_windows(binary: Binary) {
         client.close(1000, "").await;
     }))
     .await;
+    rig.finish().await;
+}
+
+async fn half_an_answer_holds_nobody_up(binary: Binary) {
+    // Two of these are more than the API may send before the gateway has read.
+    let large = "x".repeat(600_000);
+    let body = large.clone();
+    let rig = binary.rig("--threads 1 --api-timeout 3s", move |request: &Request| match request.text().as_str() {
+        "half" => Answer::new(200, &body).then(Then::Hang),
+        "whole" => Answer::new(200, &body),
+        _ => echo(request),
+    });
+    let rig = rig.await;
+    let (mut half, mut whole) = (rig.connect("half").await, rig.connect("whole").await);
+    half.send_text("half").await;
+    until("the half answer", || rig.api.seen_of("half").iter().any(|seen| seen.request.method == "POST" && seen.ended.is_some())).await;
+    whole.send_text("whole").await;
+    whole.expect_text(&large).await;
+    drop((half, whole));
     rig.finish().await;
 }
 
