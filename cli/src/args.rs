@@ -46,6 +46,10 @@ pub(crate) struct Args {
     /// The API server; the ClientId is appended to its path
     #[arg(long, env = "WS2HTTP_API", value_name = "URL", default_value = "http://localhost:8000/", value_parser = ApiAddress::parse, help_heading = ADDRESSES)]
     pub(crate) api: ApiAddress,
+    /// Call the API by HTTP/2: many calls share a connection, which costs less of the processor. The API must take it
+    /// unasked ('prior knowledge', h2c) with http, and by ALPN (h2) with https; --max-api-connections then counts calls
+    #[arg(long, env = "WS2HTTP_API_HTTP2", value_parser = BoolishValueParser::new(), conflicts_with = "demo", help_heading = ADDRESSES)]
+    pub(crate) api_http2: bool,
     /// A listener of its own for push, kick, HEAD, metrics and health; the public one then answers these with 404
     #[arg(long, env = "WS2HTTP_CONTROL_LISTEN", value_name = "ADDR", value_parser = address, help_heading = ADDRESSES)]
     pub(crate) control_listen: Option<SocketAddr>,

@@ -37,6 +37,7 @@ fn wrong_values_are_told_with_flag_and_remedy() {
         (&["--control-token", ""], "--control-token", "visible ASCII"),
         (&["--threads", "0"], "--threads", "1.."),
         (&["--demo", "--api", "http://x/"], "--demo", "cannot be used with"),
+        (&["--demo", "--api-http2"], "--demo", "cannot be used with"),
         (&["--pong-timout", "1s"], "--pong-timout", "--pong-timeout"),
     ] {
         let error = parse(args).unwrap_err();

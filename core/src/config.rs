@@ -26,6 +26,8 @@ pub struct Config {
     pub api: ApiAddress,
     /// Headers set on every call to the API; a client's own of these names are removed.
     pub api_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The API is called by HTTP/2, with prior knowledge: many calls share a connection.
+    pub api_http2: bool,
     /// A separate control listener exists: the public one answers control requests with 404.
     pub control_listener: bool,
     /// What `Authorization: Bearer` must carry for push, kick and `HEAD`; `None` asks for nothing.
@@ -46,7 +48,8 @@ pub struct Config {
     pub max_message: usize,
     /// Clients (connecting, open or ending) of the whole process; one more is answered 503.
     pub max_connections: usize,
-    /// Calls to the API under way at once in the whole process, each on a connection of its own.
+    /// Calls to the API under way at once in the whole process, each on a connection of its own
+    /// (with [`Config::api_http2`], on a stream of its own).
     pub max_api_connections: usize,
     /// Idle kept-alive connections to the API in the whole process.
     pub max_idle_api_connections: usize,
@@ -84,6 +87,7 @@ impl Config {
         Config {
             api,
             api_headers: Vec::new(),
+            api_http2: false,
             control_listener: false,
             control_token: None,
             origins: Vec::new(),

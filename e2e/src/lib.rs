@@ -8,6 +8,7 @@ pub mod api;
 pub mod client;
 pub mod differential;
 pub mod frame;
+pub mod frames_http2;
 pub mod gateway;
 pub mod http;
 pub mod metrics;
@@ -41,14 +42,28 @@ struct Scenario {
 /// Runs the scenarios against the gateway at `binary` and exits, as a test binary does: names given
 /// on the command line filter, `--list` lists, `--test-threads` limits.
 pub fn main(binary: &str) -> ! {
-    main_with(binary, std::env::args())
+    run_all(Binary::new(binary), scenarios::over_http1(), std::env::args())
 }
 
-/// Like [`main`], with this command line, whose first word is the program's name.
+/// Like [`main`], with a gateway that calls the API by HTTP/2: the scenarios that do not depend on
+/// how HTTP/1.1 looks or uses connections.
+pub fn main_over_http2(binary: &str) -> ! {
+    run_all(Binary::new(binary).over_http2(), scenarios::over_http2(), std::env::args())
+}
+
+/// Like [`main`], or with `--http2` like [`main_over_http2`], with this command line, whose first word
+/// is the program's name.
 pub fn main_with(binary: &str, command_line: impl IntoIterator<Item = String>) -> ! {
+    let (http2, rest): (Vec<_>, Vec<_>) = command_line.into_iter().partition(|word| word == "--http2");
+    match http2.is_empty() {
+        true => run_all(Binary::new(binary), scenarios::over_http1(), rest),
+        false => run_all(Binary::new(binary).over_http2(), scenarios::over_http2(), rest),
+    }
+}
+
+fn run_all(binary: Binary, scenarios: Vec<Scenario>, command_line: impl IntoIterator<Item = String>) -> ! {
     let mut arguments = Arguments::from_iter(command_line);
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let binary = Binary::new(binary);
     let trial = |scenario: Scenario| {
         let binary = binary.clone();
         Trial::test(scenario.name, move || {
@@ -56,7 +71,7 @@ pub fn main_with(binary: &str, command_line: impl IntoIterator<Item = String>) -
             Ok(())
         })
     };
-    let trials = scenarios::all().into_iter().map(trial).collect();
+    let trials = scenarios.into_iter().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit()
 }
 

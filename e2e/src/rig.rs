@@ -12,17 +12,26 @@ use crate::wait::{until, within};
 
 /// The gateway binary under test.
 #[derive(Clone, Debug)]
-pub struct Binary(PathBuf);
+pub struct Binary {
+    path: PathBuf,
+    /// It calls the API by HTTP/2.
+    http2: bool,
+}
 
 impl Binary {
     /// The binary at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Binary {
-        Binary(path.into())
+        Binary { path: path.into(), http2: false }
+    }
+
+    /// The same, calling the API by HTTP/2.
+    pub fn over_http2(&self) -> Binary {
+        Binary { http2: true, ..self.clone() }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// A gateway with these flags (separated by spaces) in front of an API with this script.
@@ -39,7 +48,9 @@ impl Binary {
     /// When the gateway does not start.
     pub async fn rig_with(&self, flags: &[String], api: Api, base: &str) -> Rig {
         let address = ["--api".to_owned(), format!("http://{}{base}", api.address)];
-        let gateway = Gateway::start(&self.0, &[address.as_slice(), flags].concat(), &[]).await;
+        let http2 = self.http2.then(|| "--api-http2".to_owned());
+        let flags = [address.as_slice(), http2.as_slice(), flags].concat();
+        let gateway = Gateway::start(&self.path, &flags, &[]).await;
         Rig { gateway, api }
     }
 }

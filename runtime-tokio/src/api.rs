@@ -18,8 +18,8 @@ use ws2http_core::ApiAddress;
 use crate::net::Net;
 use crate::stream::ApiStream;
 
-/// How long one address may take to answer before the next one is tried; also for TLS.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one address may take to answer before the next one is tried; also for TLS and HTTP/2.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For how long the addresses of the API are not asked for again.
 const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ impl<N: Net> Api<N> {
         let handshake = tls.connector.connect(tls.name.clone(), stream);
         match timeout(CONNECT_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => Ok(ApiStream::Tls(Box::new(stream))),
-            Ok(Err(error)) => Err(format!("TLS with {}: {error}", self.host)),
+            Ok(Err(error)) => Err(format!("TLS with {} for {}: {error}", self.host, tls.protocol)),
             Err(_) => Err(format!("TLS with {}: no answer in {CONNECT_TIMEOUT:?}", self.host)),
         }
     }
@@ -121,11 +121,13 @@ impl<N: Net> Api<N> {
 pub(crate) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// What is to be spoken over it, as ALPN names it.
+    protocol: &'static str,
 }
 
 impl Tls {
     /// What is needed for this API; `None` for plain `http`.
-    pub(crate) fn for_api(api: &ApiAddress) -> io::Result<Option<Tls>> {
+    pub(crate) fn for_api(api: &ApiAddress, http2: bool) -> io::Result<Option<Tls>> {
         if !api.is_https() {
             return Ok(None);
         }
@@ -147,8 +149,9 @@ impl Tls {
             .map_err(io::Error::other)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name }))
+        let protocol = if http2 { "h2" } else { "http/1.1" };
+        config.alpn_protocols = vec![protocol.into()];
+        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name, protocol }))
     }
 }
 

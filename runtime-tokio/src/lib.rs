@@ -1,15 +1,18 @@
 //! ws2http on tokio.
 //!
 //! The driver moves bytes and keeps the gateway's time; this crate gives it sockets, timers and tasks
-//! of tokio, and makes the calls to the API with hyper. [`serve`] is the whole process, with one thread
+//! of tokio, and makes the calls to the API. [`serve`] is the whole process, with one thread
 //! for each shard. [`workers`] gives the single pieces for another network ([`Net`]), a simulated one
 //! for example, or another thread.
 //!
 //! - `runtime.rs`, `net.rs`: what the driver needs of tokio, and of a network
 //! - `lane.rs`, `lanes.rs`: calls to the API; `exchange.rs`, `stream.rs`, `api.rs`: their connections
+//! - `channel.rs`, `channels.rs`, `streams.rs`, `tally.rs`: the same over HTTP/2
 //! - `worker.rs`, `serve.rs`: workers on tokio, and a process of them
 
 mod api;
+mod channel;
+mod channels;
 mod exchange;
 mod lane;
 mod lanes;
@@ -17,6 +20,8 @@ mod net;
 mod runtime;
 mod serve;
 mod stream;
+mod streams;
+mod tally;
 mod worker;
 
 pub use net::{Net, Tcp};

@@ -17,6 +17,8 @@ use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::{Runtime, Shard};
 
 use crate::api::Api;
+use crate::channel;
+use crate::channels::Channels;
 use crate::lane;
 use crate::lanes::Lanes;
 use crate::net::Net;
@@ -27,6 +29,7 @@ const INPUT: usize = 64 * 1024;
 /// One shard on tokio: its connections to the API.
 pub(crate) struct Tokio<N: Net> {
     pub(crate) lanes: Lanes<N::Stream>,
+    pub(crate) channels: Channels,
     pub(crate) api: Rc<Api<N>>,
     /// Room for what one read brings in, and for what one write takes: a lane has no buffer of its own.
     pub(crate) input: Box<[u8]>,
@@ -37,6 +40,7 @@ impl<N: Net> Tokio<N> {
     pub(crate) fn new(max_idle: usize, api: Api<N>) -> Self {
         Tokio {
             lanes: Lanes::new(max_idle),
+            channels: Channels::new(max_idle),
             api: Rc::new(api),
             input: vec![0; INPUT].into_boxed_slice(),
             output: Vec::new(),
@@ -109,22 +113,29 @@ impl<N: Net> Runtime for Tokio<N> {
     }
 
     fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
-        lane::call(shard, id, request, fresh);
+        if shard.config().api_http2 {
+            channel::call(shard, id, request);
+        } else {
+            lane::call(shard, id, request, fresh);
+        }
     }
 
     fn cancel(&mut self, call: CallId) {
         self.lanes.cancel(call);
+        self.channels.cancel(call);
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        self.lanes.deadline()
+        self.lanes.deadline().into_iter().chain(self.channels.deadline()).min()
     }
 
     fn expire(&mut self, now: Timestamp) {
         self.lanes.close_expired(now);
+        self.channels.close_expired(now);
     }
 
     fn close(&mut self) {
         self.lanes.clear();
+        self.channels.clear();
     }
 }

@@ -37,7 +37,7 @@ pub fn workers<N: Net>(
     seed: [u8; 32],
     hooks: Hooks,
 ) -> io::Result<(Vec<Worker<N>>, Drain<N>)> {
-    let tls = Tls::for_api(&config.api)?;
+    let tls = Tls::for_api(&config.api, config.api_http2)?;
     let (workers, drain) = ws2http_driver::workers(config, shards, seed, hooks);
     Ok((workers.into_iter().map(|worker| Worker { worker, tls: tls.clone() }).collect(), drain))
 }

@@ -2,6 +2,7 @@
 //! holds the gateway to the laws.
 
 mod answer;
+mod http2;
 mod law;
 mod request;
 mod serve;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 
 pub use answer::{Answer, Framing, Then};
+pub use http2::Http2;
 pub use law::{Law, Licence, Outcome};
 pub use request::Request;
 
@@ -47,6 +49,7 @@ pub enum Accept {
 pub(crate) struct Shared {
     script: Mutex<Script>,
     accept: Mutex<Accept>,
+    http2: Mutex<Http2>,
     record: Mutex<Record>,
     close_idle: watch::Sender<u64>,
     open: Mutex<Vec<AbortHandle>>,
@@ -84,6 +87,14 @@ impl Shared {
     pub(crate) fn decide(&self, request: &Request) -> Answer {
         let script = self.script.lock().unwrap().clone();
         script(request)
+    }
+
+    /// Whether the next request over HTTP/2 is to be refused.
+    fn refuses(&self) -> bool {
+        let mut http2 = self.http2.lock().unwrap();
+        let refuses = http2.refuse > 0;
+        http2.refuse -= u32::from(refuses);
+        refuses
     }
 
     pub(crate) fn fault(&self, text: String) {
@@ -153,6 +164,7 @@ impl Api {
         let shared = Shared {
             script: Mutex::new(Arc::new(script)),
             accept: Mutex::new(Accept::Serve),
+            http2: Mutex::default(),
             record: Mutex::new(record),
             close_idle: watch::channel(0).0,
             open: Mutex::default(),
@@ -206,6 +218,11 @@ impl Api {
     /// From now on does this with new connections.
     pub fn accept(&self, accept: Accept) {
         *self.shared.accept.lock().unwrap() = accept;
+    }
+
+    /// From now on serves new connections over HTTP/2 like this, and refuses requests.
+    pub fn http2(&self, http2: Http2) {
+        *self.shared.http2.lock().unwrap() = http2;
     }
 
     /// From now on answers by this script.

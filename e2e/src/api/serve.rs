@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::Shared;
 use super::answer::{Answer, Content, Then};
 use super::law::Outcome;
 use super::request::Request;
+use super::{Shared, http2};
 
 /// Enough for anything a test sends; more is taken for a runaway.
 const MOST: usize = 64 << 20;
@@ -28,6 +28,16 @@ impl Server {
     }
 
     pub(super) async fn run(mut self, mut close_idle: watch::Receiver<u64>) {
+        let mut first = [0; http2::PREFACE.len()];
+        tokio::select! {
+            biased;
+            // Whatever is wrong comes up again where a request is read.
+            _ = self.stream.peek(&mut first) => {}
+            _ = close_idle.changed() => return,
+        }
+        if first == *http2::PREFACE {
+            return http2::serve(self.stream, self.number, self.shared, close_idle).await;
+        }
         loop {
             let request = tokio::select! {
                 biased;

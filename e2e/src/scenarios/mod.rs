@@ -19,7 +19,7 @@ use scenarios;
 macro_rules! files {
     ($($file:ident),+ $(,)?) => {
         $(mod $file;)+
-        pub(crate) fn all() -> Vec<Scenario> {
+        fn all() -> Vec<Scenario> {
             [$($file::all()),+].into_iter().flatten().collect()
         }
     };
@@ -47,6 +47,27 @@ files![
     api_faults,
     api_connections,
     slow_api,
+    http2,
     churn,
     command_line,
 ];
+
+/// Files about the gateway's other side, which are the same however the API is called.
+const NOT_ABOUT_THE_API: [&str; 5] = ["http_strict::", "http_flow::", "frames::", "slow_readers::", "command_line::"];
+
+/// Scenarios about answers as HTTP/1.1 spells them, or about one connection for each call.
+const ABOUT_HTTP_1: [&str; 3] =
+    ["answers::answers_in_every_framing", "api_faults::answers_nobody_asked_for", "limits::idle_api_connections"];
+
+/// The scenarios for a gateway that calls the API by HTTP/1.1.
+pub(crate) fn over_http1() -> Vec<Scenario> {
+    all().into_iter().filter(|scenario| !scenario.name.starts_with("http2::")).collect()
+}
+
+/// The scenarios for a gateway that calls the API by HTTP/2.
+pub(crate) fn over_http2() -> Vec<Scenario> {
+    let fits = |scenario: &Scenario| {
+        !NOT_ABOUT_THE_API.iter().any(|file| scenario.name.starts_with(file)) && !ABOUT_HTTP_1.contains(&scenario.name)
+    };
+    all().into_iter().filter(fits).collect()
+}

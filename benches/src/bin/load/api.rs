@@ -1,7 +1,8 @@
 //! The lean API server: says `ok` to every connect and close, echoes every message, and counts.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,9 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 use slab::Slab;
+use tokio::sync::mpsc::UnboundedSender;
 
+use crate::api_http2;
 use crate::http::{Request, write_answer};
 use crate::link::{Link, Peer, SCRATCH_BYTES};
 use crate::listen;
@@ -39,7 +42,7 @@ pub(crate) struct Counts {
 }
 
 #[derive(Default)]
-struct Counters {
+pub(crate) struct Counters {
     connects: AtomicU64,
     messages: AtomicU64,
     disconnects: AtomicU64,
@@ -49,6 +52,14 @@ struct Counters {
 }
 
 impl Counters {
+    pub(crate) fn opened(&self) {
+        count(&self.open);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn read(&self) -> Counts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
@@ -75,6 +86,8 @@ struct Server {
     counters: Arc<Counters>,
     scratch: Box<[u8]>,
     answers: Vec<u8>,
+    /// Takes the connections that begin with HTTP/2; there once one has.
+    http2: Option<UnboundedSender<TcpStream>>,
 }
 
 impl Server {
@@ -82,7 +95,7 @@ impl Server {
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
-        Ok(Server { poll, listener, links: Slab::new(), counters, scratch, answers: Vec::new() })
+        Ok(Server { poll, listener, links: Slab::new(), counters, scratch, answers: Vec::new(), http2: None })
     }
 
     fn run(mut self) -> Result<()> {
@@ -92,7 +105,7 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept()?,
-                    Token(key) => self.serve(key, event),
+                    Token(key) => self.serve(key, event)?,
                 }
             }
         }
@@ -105,7 +118,7 @@ impl Server {
                     let entry = self.links.vacant_entry();
                     let token = Token(entry.key());
                     entry.insert(Link::register(stream, self.poll.registry(), token)?);
-                    count(&self.counters.open);
+                    self.counters.opened();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -114,20 +127,36 @@ impl Server {
         }
     }
 
-    fn serve(&mut self, key: usize, event: &Event) {
+    fn serve(&mut self, key: usize, event: &Event) -> Result<()> {
         // A connection that ended earlier in this very batch of events is gone already.
-        let Some(link) = self.links.get_mut(key) else { return };
+        let Some(link) = self.links.get_mut(key) else { return Ok(()) };
+        if link.begins_with(b"PRI ") {
+            return self.hand_over(key);
+        }
         self.answers.clear();
         let (counters, answers) = (&self.counters, &mut self.answers);
         let peer = link.receive(event, &mut self.scratch, |bytes| take_request(bytes, counters, answers));
         let sent = link.flush().and_then(|()| if answers.is_empty() { Ok(()) } else { link.send(answers) });
         if matches!((peer, sent), (Ok(Peer::Sending), Ok(()))) {
-            return;
+            return Ok(());
         }
         let mut link = self.links.remove(key);
-        self.counters.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.closed();
         // Closing takes it out of the loop anyway.
         let _ = link.deregister(self.poll.registry());
+        Ok(())
+    }
+
+    /// Has HTTP/2 served elsewhere.
+    fn hand_over(&mut self, key: usize) -> Result<()> {
+        let mut link = self.links.remove(key);
+        self.counters.closed();
+        link.deregister(self.poll.registry())?;
+        let http2 = match &self.http2 {
+            Some(http2) => http2,
+            None => self.http2.insert(api_http2::start(Arc::clone(&self.counters))?),
+        };
+        http2.send(link.into_stream()).context("the HTTP/2 side has ended")
     }
 }
 
@@ -140,31 +169,29 @@ fn take_request(bytes: &[u8], counters: &Counters, answers: &mut Vec<u8>) -> Res
             return Err(error);
         }
     };
-    match request.method {
+    let (status, body) = answer(&request, counters)?;
+    write_answer(answers, status, &body);
+    Ok(request.length)
+}
+
+/// Counts a request; the status and the body of its answer.
+pub(crate) fn answer<'a>(request: &Request<'a>, counters: &Counters) -> Result<(&'static str, Cow<'a, [u8]>)> {
+    let (counter, status, body) = match request.method {
         "POST" => {
-            count(&counters.messages);
-            if !names_its_owner(&request) {
+            if !names_its_owner(request) {
                 count(&counters.misdirected);
             }
-            write_answer(answers, "200 OK", request.body);
+            (&counters.messages, "200 OK", request.body)
         }
         "GET" if request.target == COUNTS_TARGET => {
-            write_answer(answers, "200 OK", &serde_json::to_vec(&counters.read())?);
+            return Ok(("200 OK", serde_json::to_vec(&counters.read())?.into()));
         }
-        "GET" => {
-            count(&counters.connects);
-            write_answer(answers, "200 OK", b"ok");
-        }
-        "DELETE" => {
-            count(&counters.disconnects);
-            write_answer(answers, "200 OK", b"ok");
-        }
-        _ => {
-            count(&counters.broken);
-            write_answer(answers, "405 Method Not Allowed", b"only GET, POST and DELETE");
-        }
-    }
-    Ok(request.length)
+        "GET" => (&counters.connects, "200 OK", b"ok".as_slice()),
+        "DELETE" => (&counters.disconnects, "200 OK", b"ok".as_slice()),
+        _ => (&counters.broken, "405 Method Not Allowed", b"only GET, POST and DELETE".as_slice()),
+    };
+    count(counter);
+    Ok((status, body.into()))
 }
 
 /// Clients of this load generator begin every message with their id and a blank.

@@ -17,6 +17,8 @@ pub(crate) struct Link {
     stream: TcpStream,
     unsent: Vec<u8>,
     unparsed: Vec<u8>,
+    /// Something has been read.
+    begun: bool,
 }
 
 /// Whether the peer may still send.
@@ -31,7 +33,21 @@ impl Link {
     pub(crate) fn register(mut stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Link> {
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Link { stream, unsent: Vec::new(), unparsed: Vec::new() })
+        Ok(Link { stream, unsent: Vec::new(), unparsed: Vec::new(), begun: false })
+    }
+
+    /// Whether the first bytes are these, which stay unread. They may be asked for once.
+    pub(crate) fn begins_with(&mut self, bytes: &[u8; 4]) -> bool {
+        let mut first = [0; 4];
+        !self.begun && self.stream.peek(&mut first).is_ok_and(|length| length > 0) && {
+            self.begun = true;
+            first == *bytes
+        }
+    }
+
+    /// The socket, for another loop.
+    pub(crate) fn into_stream(self) -> std::net::TcpStream {
+        self.stream.into()
     }
 
     /// The error that a failed connect left on the socket, if any.

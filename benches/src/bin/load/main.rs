@@ -2,6 +2,7 @@
 //! measures what that costs a gateway. `load --help` says how.
 
 mod api;
+mod api_http2;
 mod args;
 mod churn;
 mod client;
