@@ -81,6 +81,9 @@ pub enum Observation {
     Killed,
     /// What a shard holds inside; only where a simulation sees it.
     Holdings(Holdings),
+    /// Faults stopped long enough ago, and nothing new was asked since, that all that is on its way
+    /// should have arrived. The clients are still there.
+    Settled,
 }
 
 /// A client's handshake.
