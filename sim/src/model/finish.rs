@@ -108,7 +108,7 @@ impl Model {
         for held in holdings {
             let empty = held.sockets == 0
                 && held.sessions == 0
-                && held.calls_in_flight + held.calls_waiting + held.messages + held.send_bytes == 0
+                && held.calls_in_flight + held.calls_waiting + held.messages + held.chunks + held.send_bytes == 0
                 && !held.timer;
             self.judge(Law::Drain, empty, || format!("left over in the end: {held:?}"));
         }

@@ -278,6 +278,8 @@ pub struct Holdings {
     pub calls_waiting: u64,
     /// Messages that wait for their call.
     pub messages: u64,
+    /// Pieces in all send queues.
+    pub chunks: u64,
     /// Bytes in all send queues.
     pub send_bytes: u64,
     /// The most messages that wait for one client.
