@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod draw;
+#[cfg(feature = "driver")]
 pub mod driver;
 pub mod model;
 pub mod scenario;

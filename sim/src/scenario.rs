@@ -73,7 +73,11 @@ impl Outcome {
 
 /// All scenarios of both tiers.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    crate::shards::SCENARIOS.iter().chain(crate::driver::SCENARIOS)
+    #[cfg(feature = "driver")]
+    let driver = crate::driver::SCENARIOS;
+    #[cfg(not(feature = "driver"))]
+    let driver: &[Scenario] = &[];
+    crate::shards::SCENARIOS.iter().chain(driver)
 }
 
 /// The scenario of this name.
