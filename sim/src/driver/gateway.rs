@@ -2,8 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::spawn_local;
 use turmoil::net::TcpListener;
@@ -22,10 +21,8 @@ pub(crate) struct Gateway {
     seed: u64,
     starts: Cell<u64>,
     drain: RefCell<Option<Drain<Turmoil>>>,
-    /// Calls that failed, as the log would have them.
-    pub(crate) failed_calls: Arc<AtomicU64>,
-    /// DELETEs that were given up, as the log would have them.
-    pub(crate) lost_deletes: Arc<AtomicU64>,
+    /// What the log would say.
+    reports: Arc<Mutex<Vec<Report>>>,
 }
 
 impl Gateway {
@@ -36,8 +33,7 @@ impl Gateway {
             seed,
             starts: Cell::new(0),
             drain: RefCell::new(None),
-            failed_calls: Arc::default(),
-            lost_deletes: Arc::default(),
+            reports: Arc::default(),
         })
     }
 
@@ -74,15 +70,18 @@ impl Gateway {
         seed
     }
 
-    fn hooks(&self) -> Hooks {
-        let (failed, lost) = (Arc::clone(&self.failed_calls), Arc::clone(&self.lost_deletes));
-        let report = move |report: Report| {
-            let counter = match report {
-                Report::CallFailed { .. } => &failed,
-                Report::DisconnectLost { .. } => &lost,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
-        };
-        Hooks { report: Arc::new(report), observe: ProcessStats::default }
+    /// What the log has said since this was asked.
+    pub(crate) fn take_reports(&self) -> Vec<Report> {
+        std::mem::take(&mut *lock(&self.reports))
     }
+
+    fn hooks(&self) -> Hooks {
+        let reports = Arc::clone(&self.reports);
+        Hooks { report: Arc::new(move |report| lock(&reports).push(report)), observe: ProcessStats::default }
+    }
+}
+
+/// The hooks must be fit for threads, though there is one here: the lock is free, and whole.
+fn lock(reports: &Mutex<Vec<Report>>) -> MutexGuard<'_, Vec<Report>> {
+    reports.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,15 +9,9 @@ mod memory;
 mod net;
 mod panics;
 mod scale;
+mod scenarios;
 mod settings;
 mod websocket;
+mod world;
 
-use crate::scenario::{Scenario, Tier};
-
-/// What this tier has to show.
-pub const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "scale",
-    tier: Tier::Driver,
-    about: "250,000 clients come, talk, are pushed to and leave; nothing is lost (connections=, picture=FILE.svg)",
-    run: scale::scenario,
-}];
+pub use scenarios::SCENARIOS;

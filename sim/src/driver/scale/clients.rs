@@ -126,5 +126,5 @@ impl Client {
 
 async fn connect(id: u32) -> Result<WebSocket, Error> {
     let stream = TcpStream::connect(("gateway", PORT)).await?;
-    websocket::open(stream, &format!("/{id:x}")).await
+    Ok(websocket::open(stream, &format!("/{id:x}"), None).await?.0)
 }

@@ -161,6 +161,9 @@ impl<'a> World<'a> {
         if !violations.is_empty() {
             return Err(violations);
         }
+        if let Some(report) = self.gateway.take_reports().first() {
+            return Err(format!("the gateway's log says: {report:?}"));
+        }
         let (gauges, _) = self.api.gauges.get();
         let rate = f64::from(self.scale.connections) / self.scale.every.as_secs_f64();
         if gauges.waiting as f64 > 100.0 + WAITING_SECONDS * rate {
