@@ -99,6 +99,10 @@ impl Handler for Api {
             return Err(io::Error::other("the gateway is gone"));
         }
         let request = told(request);
+        let arrived = stage.now();
+        if let Some(what) = ending(&request) {
+            stage.count(what);
+        }
         let id = stage.api_request(process, request.clone());
         let flight = Flight { api: &self, id };
         let works = self.work().await;
@@ -107,6 +111,9 @@ impl Handler for Api {
             return Err(io::Error::other("broken off"));
         };
         stage.api_ended(flight.id, ApiEnding::Answered(answer.clone()));
+        if stage.now().since(arrived) >= stage.plan.config.api_timeout {
+            stage.count("answers that come too late");
+        }
         let mut response = Response::builder().status(answer.status);
         if answer.binary {
             response = response.header(header::CONTENT_TYPE, "application/octet-stream");
@@ -135,6 +142,20 @@ impl Drop for Flight<'_> {
         if self.api.stage.api_ended(self.id, ending) {
             self.api.stage.count(what);
         }
+    }
+}
+
+/// What a DELETE tells, where a scenario wants to know.
+fn ending(request: &ApiRequest) -> Option<&'static str> {
+    if request.method != Method::DELETE {
+        return None;
+    }
+    match &request.body[..] {
+        b"send timeout" => Some("DELETEs for a send timeout"),
+        b"ping timeout" => Some("DELETEs for a ping timeout"),
+        b"replaced" => Some("DELETEs for a replacement"),
+        b"shutting down" => Some("DELETEs for a drain"),
+        _ => None,
     }
 }
 

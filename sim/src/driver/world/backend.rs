@@ -95,7 +95,7 @@ impl Pusher {
         let client = if astray { format!("nobody-{number}") } else { super::client_name(number) };
         let kick = self.rng.u8(0..100) < plan.kicks;
         let head = self.rng.u8(0..100) < 5;
-        for gateway in self.stage.homes(&client) {
+        for (turn, gateway) in self.stage.homes(&client).into_iter().enumerate() {
             let process = self.stage.process(gateway);
             let operation = if kick {
                 Operation::Kick(4000, "enough".to_owned())
@@ -104,8 +104,13 @@ impl Pusher {
             } else {
                 Operation::Push(self.payload())
             };
-            if self.stage.is_over(process) || self.ask(process, gateway, &client, operation).await != Some(404) {
-                return;
+            if self.stage.is_over(process) {
+                continue;
+            }
+            match self.ask(process, gateway, &client, operation).await {
+                Some(404) => {}
+                Some(200) if turn > 0 => return self.stage.count("clients found on another gateway"),
+                _ => return,
             }
         }
     }

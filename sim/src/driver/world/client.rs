@@ -11,6 +11,7 @@ use async_tungstenite::tungstenite::{Error, Message};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::Response;
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use turmoil::net::TcpStream;
 
@@ -26,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a client that does not read waits before it gives its socket up.
 const NOT_READING: Duration = Duration::from_secs(8);
+
+/// How late a silent client may be dropped: both ways, and the gateway's timer.
+const TIMERS_ARE_LATE: Duration = Duration::from_millis(100);
 
 /// What kind of a client it is, while it may do what it likes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +167,10 @@ impl Client {
                         return;
                     }
                 },
+                () = self.stage.storm.notified() => {
+                    self.stage.count("ended by a storm");
+                    return self.ends(&session);
+                }
                 () = &mut timer => {
                     if stops_reading.is_some_and(|at| at <= Instant::now()) && self.stage.phase.get() == Phase::Busy {
                         return self.stop_reading(&session, socket).await;
@@ -183,12 +191,21 @@ impl Client {
         Instant::now() + pause(&mut self.rng, longest)
     }
 
-    /// Leaves the socket alone, until the gateway has had enough of it.
+    /// Reads and says nothing, until the gateway has had enough of it. That must not take longer than announced,
+    /// however busy the gateway is.
     async fn be_silent(&self, session: &Session, socket: WebSocket) {
         self.stage.tell(session.process, Observation::Misbehaves(session.id, Misbehaviour::Silent));
-        sleep(Duration::from_secs(20)).await;
+        let config = &self.stage.plan.config;
+        let limit = config.ping_interval.unwrap_or_default() + config.pong_timeout + TIMERS_ARE_LATE;
+        let mut stream = socket.into_inner().into_inner();
+        let (mut buffer, opened) = ([0; 1024], Instant::now());
+        let read = async { while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
+        let closed = timeout(3 * limit, read).await;
+        match closed {
+            Ok(()) if opened.elapsed() <= limit => self.stage.count("silent clients dropped in time"),
+            _ => self.stage.count("silent clients dropped late"),
+        }
         self.ends(session);
-        drop(socket);
     }
 
     async fn stop_reading(&self, session: &Session, socket: WebSocket) {

@@ -6,6 +6,12 @@ use super::{World, gateway_name, host_name};
 use crate::model::{Misbehaviour, Observation};
 
 impl World<'_> {
+    /// What gateways and API send each other takes so long from now on.
+    pub(crate) fn set_api_latency(&mut self, latency: Duration) {
+        self.for_gateways(|sim, gateway| sim.set_link_latency(gateway, "api", latency));
+        self.stage.count("changes of the API's latency");
+    }
+
     /// From now on, or no more, may calls get lost on their way, or answers. Before a fault what is on its way has to
     /// arrive, and after one what was caught in it has to time out.
     pub(crate) fn api_faults(&mut self, on: bool) -> Result<(), String> {
@@ -94,6 +100,19 @@ impl World<'_> {
         self.mark_late(host);
         let name = host_name(host);
         self.for_gateways(|sim, gateway| sim.release(gateway, name.as_str()));
+    }
+
+    /// What a host of clients sends and is sent takes so long from now on.
+    pub(crate) fn set_latency(&mut self, host: usize, latency: Duration) {
+        let name = host_name(host);
+        self.for_gateways(|sim, gateway| sim.set_link_latency(gateway, name.as_str(), latency));
+        self.stage.count("changes of latency");
+    }
+
+    /// Every client ends its socket now, and comes back at once.
+    pub(crate) fn storm(&mut self) {
+        self.stage.storm.notify_waiters();
+        self.stage.count("storms");
     }
 
     fn mark_late(&mut self, host: usize) {

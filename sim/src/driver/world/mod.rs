@@ -75,7 +75,7 @@ impl World<'_> {
         sim.host("backend", move || Rc::clone(&software).run());
         let panicked = panics::count();
         let mut world = World { sim, stage, api, backend, gateways: Vec::new(), panicked };
-        for _ in 0..world.stage.plan.gateways {
+        for _ in world.stage.plan.spare..world.stage.plan.gateways {
             world.add_gateway();
         }
         for host in 0..world.stage.plan.hosts {
@@ -84,7 +84,7 @@ impl World<'_> {
         world
     }
 
-    /// Starts one more gateway than there are, if the plan has one more.
+    /// Starts one more gateway.
     pub(crate) fn add_gateway(&mut self) {
         let (plan, index) = (&self.stage.plan, self.gateways.len());
         let seed = plan.seed ^ ((index as u64 + 1) << 40);

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     /// On how many hosts they are.
     pub(crate) hosts: usize,
     pub(crate) gateways: usize,
+    /// How many of them do not run from the start.
+    pub(crate) spare: usize,
     pub(crate) shards: u16,
     pub(crate) config: Config,
     /// Connections that may wait to be accepted, and writes that may wait to be read.
@@ -79,6 +81,7 @@ impl Plan {
             ramp: Duration::from_secs(2),
             hosts: 4,
             gateways: 1,
+            spare: 0,
             shards: 3,
             config,
             capacity: 1024.max(2 * clients as usize),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
 
+use tokio::sync::Notify;
 use ws2http_core::Timestamp;
 
 use super::Plan;
@@ -59,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) phase: Cell<Phase>,
     /// How often the network of each host of clients was cut.
     cuts: RefCell<Vec<u32>>,
+    /// Wakes all clients, who then end their sockets and come back.
+    pub(crate) storm: Notify,
     /// Gateways that the load balancer gives clients to.
     pub(crate) ring: RefCell<Vec<usize>>,
     books: RefCell<Books>,
@@ -72,6 +75,7 @@ impl Stage {
             plan,
             millis: Cell::new(0),
             phase: Cell::new(Phase::Busy),
+            storm: Notify::new(),
             ring: RefCell::default(),
             books: RefCell::new(books),
         })
@@ -149,6 +153,15 @@ impl Stage {
         watched.model.observe(now, observation);
     }
 
+    /// Writes something into the trace.
+    pub(crate) fn note(&self, what: &str) {
+        let now = self.now();
+        if let Some(trace) = &mut self.books.borrow_mut().trace {
+            // Writing to a String cannot fail.
+            let _ = writeln!(trace, "{now} {what}");
+        }
+    }
+
     /// A client on this host begins a connect.
     pub(crate) fn dial(&self, process: ProcessId, host: usize, dial: Dial) -> SocketId {
         let socket = SocketId(self.id(0));
@@ -210,7 +223,9 @@ impl Stage {
         let books = self.books.borrow();
         let flights: Vec<_> = books.flights.iter().filter(|(_, of)| **of == process).map(|(id, _)| *id).collect();
         drop(books);
-        flights.into_iter().for_each(|id| drop(self.api_ended(id, ApiEnding::Abandoned)));
+        for id in flights {
+            self.api_ended(id, ApiEnding::Abandoned);
+        }
     }
 
     /// A control request is sent.
