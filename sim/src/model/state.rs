@@ -67,6 +67,8 @@ pub(super) struct CloseSent {
     pub(super) code: u16,
     pub(super) reason: String,
     pub(super) at: Timestamp,
+    /// Messages stood before it that the gateway may not have read.
+    pub(super) behind: bool,
 }
 
 impl Socket {
@@ -148,6 +150,8 @@ pub(super) struct Life {
     pub(super) heard_after_101: bool,
     /// It must not be heard of again.
     pub(super) finished: bool,
+    /// When that became so at the API.
+    pub(super) ended: Option<Timestamp>,
 }
 
 impl Life {
