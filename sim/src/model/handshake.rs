@@ -50,7 +50,9 @@ impl Model {
             });
             self.judge_protocol(id, &answer);
         }
+        let now = self.now;
         self.socket(id).answer = Some((answer, step));
+        self.socket(id).answered_at = now;
     }
 
     /// The statuses of a refusal, for the close code of `--refuse-in-band`.
@@ -152,7 +154,7 @@ impl Model {
             // A connection lasts until its DELETE, and the gateway learns of an end later than it happened.
             let over = match socket.life.map(|life| &self.state.lives[life]) {
                 Some(life) => life.ended.is_some_and(|at| self.now.since(at) > slack),
-                None => socket.answer.is_some(),
+                None => socket.answer.is_some() && self.now.since(socket.answered_at) > slack,
             };
             clients += usize::from(!over && !socket.dead);
         }

@@ -46,6 +46,7 @@ pub(super) struct Socket {
     /// Its GET never reached the API.
     pub(super) missed: Option<Missed>,
     pub(super) answer: Option<(HandshakeAnswer, Step)>,
+    pub(super) answered_at: Timestamp,
     pub(super) messages: Vec<Payload>,
     pub(super) pings: u64,
     pub(super) pongs_heard: u64,
@@ -80,6 +81,7 @@ impl Socket {
             life: None,
             missed: None,
             answer: None,
+            answered_at: dialled,
             messages: Vec::new(),
             pings: 0,
             pongs_heard: 0,
