@@ -89,6 +89,7 @@ impl Model {
             heard_not_before: 0,
             heard_after_101: false,
             finished: false,
+            ended: None,
         });
         life
     }

@@ -14,6 +14,7 @@ impl Model {
 
     pub(super) fn sent(&mut self, id: SocketId, sent: Sent) {
         let now = self.now;
+        let seen = self.socket(id).life.map_or(0, |life| self.state.lives[life].seen);
         let socket = self.socket(id);
         socket.spoke = true;
         if socket.garbage || socket.close_sent.is_some() {
@@ -26,7 +27,8 @@ impl Model {
             Sent::Pong => {}
             Sent::Close(close) => {
                 let (code, reason) = close.unwrap_or((1005, String::new()));
-                socket.close_sent = Some(CloseSent { code, reason, at: now });
+                let behind = seen < socket.messages.len();
+                socket.close_sent = Some(CloseSent { code, reason, at: now, behind });
             }
             Sent::Garbage => socket.garbage = true,
         }

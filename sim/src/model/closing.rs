@@ -24,6 +24,7 @@ impl Model {
     fn close_reasons(&self, life: LifeId) -> Vec<(u16, String)> {
         let life = &self.state.lives[life];
         let socket = &self.state.sockets[&life.socket];
+        let post_failed = life.post_failed || life.flights.iter().any(|flight| self.may_be_given_up(*flight));
         let mut right = self.own_reasons(socket);
         right.extend(self.foreign_reasons(&life.client, life.socket));
         let mut abnormal = |reason: &str| right.push((1006, reason.to_owned()));
@@ -39,7 +40,7 @@ impl Model {
             // It was let in, but its predecessor's DELETE took too long.
             abnormal("handshake timeout");
         }
-        if life.post_failed && self.settings.config.on_api_failure == OnApiFailure::Close {
+        if post_failed && self.settings.config.on_api_failure == OnApiFailure::Close {
             right.push((1011, "the API failed".to_owned()));
         }
         right
@@ -59,11 +60,11 @@ impl Model {
                 Cut::Vanished => {}
             }
         }
-        let vanished = socket.cuts.contains(&Cut::Vanished);
-        if vanished || socket.silent {
+        if socket.silent {
             abnormal("ping timeout");
         }
-        if vanished || socket.not_reading {
+        // Who is gone neither answers nor reads, and the gateway may not be reading just then.
+        if !socket.cuts.is_empty() || socket.not_reading {
             abnormal("ping timeout");
             abnormal("send timeout");
         }
@@ -87,7 +88,8 @@ impl Model {
         if self.state.drain.is_some() {
             right.push((1001, "shutting down".to_owned()));
         }
-        let successor = state.sockets.iter().any(|other| *other > socket);
+        // Who dialled later may have come first.
+        let successor = state.sockets.iter().any(|other| *other != socket);
         if self.settings.config.on_duplicate == OnDuplicate::Replace && successor {
             right.push((1008, "replaced".to_owned()));
         }
@@ -132,7 +134,8 @@ impl Model {
                 + 2 * self.settings.client_latency
                 + 2 * self.settings.timer_lateness;
             let socket = self.socket(id);
-            let slow = socket.silent || socket.not_reading;
+            let slow =
+                socket.silent || socket.not_reading || socket.close_sent.as_ref().is_some_and(|close| close.behind);
             let took = self.now.since(since);
             self.judge(Law::Deadline, slow || took <= limit, || {
                 format!("the close frame of {id:?} was answered after {took:?}")

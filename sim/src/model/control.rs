@@ -161,7 +161,7 @@ impl Model {
         state.lives.iter().copied().find(|id| {
             let life = &self.state.lives[*id];
             let socket = &self.state.sockets[&life.socket];
-            let replaced = config.on_duplicate == OnDuplicate::Replace && state.sockets.last() != Some(&life.socket);
+            let replaced = config.on_duplicate == OnDuplicate::Replace && state.sockets.len() > 1;
             let failed = config.on_api_failure == OnApiFailure::Close;
             life.is_ok() && socket.opened_before(since) && socket.is_sound() && !replaced && !failed
         })

@@ -67,7 +67,9 @@ impl Model {
             Get::Unclear(_) | Get::Asked => None,
         });
         if let Get::Refused(_) = get {
+            let now = self.now;
             self.life(life).finished = true;
+            self.life(life).ended = Some(now);
         }
         self.life(life).get = get;
     }
@@ -109,10 +111,14 @@ impl Model {
             (false, _) => Some(false),
         });
         let sure = in_time == InTime::Yes;
+        let mut ended = self.life(life).ended;
         let delete = &mut self.life(life).delete;
         let twice = delete.taken && taken;
         match (taken, sure) {
-            (true, true) => delete.taken = true,
+            (true, true) => {
+                delete.taken = true;
+                ended = Some(now);
+            }
             (true, false) => {
                 delete.perhaps_taken = true;
                 delete.first_failed.get_or_insert(now);
@@ -121,6 +127,7 @@ impl Model {
                 delete.first_failed.get_or_insert(now);
             }
         }
+        self.life(life).ended = ended;
         let connection = self.state.lives[life].connection.clone();
         self.judge(Law::OneDelete, !twice, || format!("two DELETEs of {connection} were taken"));
     }

@@ -49,6 +49,7 @@ impl Model {
         let draining = self.state.drain.is_some();
         let state = self.life(life);
         state.delete.lost = true;
+        state.ended = Some(now);
         let first = state.delete.first_failed;
         // The gateway knows of the failure later than the API, and gives up when the next pause would
         // end too late. A pause is twice as long as the one before.

@@ -1,5 +1,7 @@
 //! How connects are answered (sections 3 and 7).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ws2http_core::OnDuplicate;
 
@@ -30,7 +32,9 @@ impl Model {
         let step = self.step;
         let retry = answer.status != 503 || answer.retry_after || self.socket(id).life.is_some();
         self.judge(Law::HandshakeAnswer, retry, || format!("503 to {id:?} without Retry-After"));
-        let in_band = self.settings.config.refuse_in_band && self.socket(id).dial.bad.is_none();
+        // A wrong origin is no bad handshake.
+        let good = matches!(self.socket(id).dial.bad, None | Some(403));
+        let in_band = self.settings.config.refuse_in_band && good;
         if in_band {
             // Why it was refused shows in the close frame.
             let fine = [101, 408].contains(&answer.status);
@@ -46,7 +50,9 @@ impl Model {
             });
             self.judge_protocol(id, &answer);
         }
+        let now = self.now;
         self.socket(id).answer = Some((answer, step));
+        self.socket(id).answered_at = now;
     }
 
     /// The statuses of a refusal, for the close code of `--refuse-in-band`.
@@ -60,10 +66,10 @@ impl Model {
 
     fn right_answers(&self, id: SocketId) -> Vec<Right> {
         let socket = &self.state.sockets[&id];
-        if let Some(status) = socket.dial.bad {
-            return vec![Right::Status(status)];
+        let mut right: Vec<Right> = socket.dial.bad.map(Right::Status).into_iter().collect();
+        if socket.dial.bad.is_some_and(|status| status != 403) {
+            return right;
         }
-        let mut right = Vec::new();
         let waited = self.now.since(socket.dialled);
         if waited >= self.settings.config.handshake_timeout {
             // The head came too slowly.
@@ -127,7 +133,8 @@ impl Model {
         let others: Vec<&SocketId> = others.collect();
         let spoke = others.iter().any(|other| {
             let other = &self.state.sockets[other];
-            other.answer.is_some() && (other.spoke || config.on_duplicate == OnDuplicate::Reject)
+            let connected = other.life.is_some_and(|life| self.state.lives[life].may_be_ok());
+            connected && (other.spoke || config.on_duplicate == OnDuplicate::Reject)
         });
         if spoke && config.on_duplicate != OnDuplicate::Replace {
             right.push(Right::Status(409));
@@ -140,11 +147,15 @@ impl Model {
 
     /// So many clients may be there that `--max-connections` is reached.
     fn may_be_full(&self) -> bool {
+        // A small window lets an answer through in many turns.
+        let slack = self.api_slack() + 10 * self.settings.client_latency + Duration::from_secs(1);
         let mut clients = 0;
         for socket in self.state.sockets.values() {
-            let life = socket.life.map(|life| &self.state.lives[life]);
-            // The gateway learns of an end later than it happened, and a connection lasts until its DELETE.
-            let over = life.is_some_and(|life| life.finished || life.delete.lost);
+            // A connection lasts until its DELETE, and the gateway learns of an end later than it happened.
+            let over = match socket.life.map(|life| &self.state.lives[life]) {
+                Some(life) => life.ended.is_some_and(|at| self.now.since(at) > slack),
+                None => socket.answer.is_some() && self.now.since(socket.answered_at) > slack,
+            };
             clients += usize::from(!over && !socket.dead);
         }
         clients > self.settings.config.max_connections

@@ -46,6 +46,7 @@ pub(super) struct Socket {
     /// Its GET never reached the API.
     pub(super) missed: Option<Missed>,
     pub(super) answer: Option<(HandshakeAnswer, Step)>,
+    pub(super) answered_at: Timestamp,
     pub(super) messages: Vec<Payload>,
     pub(super) pings: u64,
     pub(super) pongs_heard: u64,
@@ -67,6 +68,8 @@ pub(super) struct CloseSent {
     pub(super) code: u16,
     pub(super) reason: String,
     pub(super) at: Timestamp,
+    /// Messages stood before it that the gateway may not have read.
+    pub(super) behind: bool,
 }
 
 impl Socket {
@@ -78,6 +81,7 @@ impl Socket {
             life: None,
             missed: None,
             answer: None,
+            answered_at: dialled,
             messages: Vec::new(),
             pings: 0,
             pongs_heard: 0,
@@ -148,6 +152,8 @@ pub(super) struct Life {
     pub(super) heard_after_101: bool,
     /// It must not be heard of again.
     pub(super) finished: bool,
+    /// When that became so at the API.
+    pub(super) ended: Option<Timestamp>,
 }
 
 impl Life {

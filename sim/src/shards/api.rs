@@ -28,6 +28,8 @@ pub(super) struct Api {
 struct Call {
     request: ApiRequest,
     stage: Stage,
+    /// How often it was begun.
+    begun: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +63,18 @@ impl World {
     /// The gateway begins a call.
     pub(super) fn call(&mut self, shard: usize, id: CallId, request: Request<Bytes>, fresh: bool) {
         let request = parse(&request);
-        let known = self.api.calls.get(&(shard, id)).is_some_and(|call| call.stage == Stage::Unsent);
         let key = (shard, id);
-        if self.api.calls.contains_key(&key) && !known {
+        let before = self.api.calls.get(&key).map(|call| (call.stage, call.begun));
+        if before.is_some_and(|(stage, _)| stage != Stage::Unsent) {
             self.faults.push(format!("shard {shard} begins the call {id} twice"));
         }
+        let begun = before.map_or(0, |(_, begun)| begun) + 1;
         let time = self.api_time();
-        let unsent = if fresh { 20 } else { 15 };
-        if self.chance(Feature::ApiUnsent, unsent) {
-            self.api.calls.insert(key, Call { request, stage: Stage::Unsent });
+        if self.chance(Feature::ApiUnsent, if fresh { 20 } else { 15 }) {
+            self.api.calls.insert(key, Call { request, stage: Stage::Unsent, begun });
             self.after(time, Step::Reply(shard, id, Err(CallError::Unsent)));
-        } else if self.api.down {
-            self.count("calls refused");
-            self.api.calls.insert(key, Call { request, stage: Stage::Going });
-            self.after(time, Step::ApiArrive(shard, id));
         } else {
-            self.api.calls.insert(key, Call { request, stage: Stage::Going });
+            self.api.calls.insert(key, Call { request, stage: Stage::Going, begun });
             self.after(time, Step::ApiArrive(shard, id));
         }
     }
@@ -262,15 +260,24 @@ impl World {
 
     /// The end of a call reaches the gateway.
     pub(super) fn reply(&mut self, shard: usize, id: CallId, result: Result<Response<Bytes>, CallError>) {
+        let begun = self.api.calls.get(&(shard, id)).map_or(0, |call| call.begun);
         match self.api.calls.get(&(shard, id)).map(|call| call.stage) {
             Some(Stage::Back) => drop(self.api.calls.remove(&(shard, id))),
-            // It says when it has sent it again.
+            // It is sent again, if at all, before anything else: see below.
             Some(Stage::Unsent) => {}
             // Given up meanwhile: a driver is silent then, a late one is not.
             None if self.has(Feature::LateAnswers) => {}
             None | Some(Stage::Going | Stage::There(_)) => return,
         }
+        let unsent = matches!(result, Err(CallError::Unsent));
         self.tell(shard, ws2http_core::Event::Reply(id, result));
+        let over = self.api.calls.get(&(shard, id)).is_some_and(|call| call.begun == begun);
+        if unsent
+            && over
+            && let Some(call) = self.api.calls.remove(&(shard, id))
+        {
+            self.missed(call.request, Missed::Refused);
+        }
     }
 
     /// The API sees that the gateway has closed the connection.
@@ -298,16 +305,8 @@ impl World {
         }
     }
 
-    /// Calls that were given back unsent and never sent again, at the end.
-    pub(super) fn forget_unsent(&mut self) {
-        let calls = std::mem::take(&mut self.api.calls);
-        for call in calls.into_values().filter(|call| call.stage == Stage::Unsent) {
-            self.missed(call.request, Missed::GivenUp);
-        }
-    }
-
     pub(super) fn calls_under_way(&self) -> usize {
-        self.api.calls.values().filter(|call| call.stage != Stage::Unsent).count()
+        self.api.calls.len()
     }
 }
 

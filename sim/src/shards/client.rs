@@ -204,7 +204,7 @@ impl World {
     }
 
     fn send_message(&mut self, client: usize) {
-        if self.clients[client].close_sent {
+        if self.clients[client].close_sent || self.pipes[self.clients[client].pipe].is_full() {
             return;
         }
         let state = &mut self.clients[client];

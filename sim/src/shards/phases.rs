@@ -123,7 +123,6 @@ impl World {
 
     /// The queue has run dry: no timer is left.
     pub(super) fn end(&mut self) {
-        self.forget_unsent();
         for shard in 0..self.shards.len() {
             let holdings = self.holdings(shard);
             self.see(Observation::Holdings(holdings));

@@ -102,6 +102,11 @@ impl Pipe {
         }
     }
 
+    /// So much waits for the gateway that the client can write no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.inbox.len() > 20_000 || self.up.len() > 100
+    }
+
     /// Nothing is on its way, at either end.
     pub(super) fn is_at_rest(&self) -> bool {
         self.up.is_empty() && self.down.is_empty() && self.inbox.is_empty() && self.client_inbox.is_empty()
@@ -180,7 +185,14 @@ impl World {
                 self.pipes[pipe].inbox.clear();
                 self.refuse_bytes(pipe);
             }
-            Place::At(..) => self.plan_read(pipe),
+            Place::At(..) => {
+                let state = &self.pipes[pipe];
+                if state.full && state.end.is_some_and(|end| end != SocketEnd::Eof) {
+                    // A reset wakes those who wait for room, too.
+                    self.after(Duration::ZERO, Step::Write(pipe));
+                }
+                self.plan_read(pipe);
+            }
             Place::Accepting(_) | Place::Moving => {}
         }
     }

@@ -72,16 +72,22 @@ impl Plan {
         let fastest = config.pong_timeout.min(config.send_timeout).as_micros() as u64;
         // A client that answers at once must not look dead.
         let longest = (*draw.pick(&[20_000, 1_000, 200, 100_000])).min(fastest / 8);
+        let window = if features.contains(&Feature::SmallWindow) { *draw.pick(&[300, 16, 2000]) } else { 65_536 };
+        // Nor one that gets what waits for it a window at a time.
+        let windows = 1 + config.send_queue.min(20_000) as u64 / window;
+        let longest = longest.min(fastest / 8 / windows).max(1);
         let lateness = millis(if features.contains(&Feature::LateWakes) { *draw.pick(&[5, 20, 1]) } else { 0 });
         let clients = *draw.pick(&[4, 1, 2, 8, 16]);
         let ids = if features.contains(&Feature::Duplicates) { (clients / 3).max(1) } else { clients };
+        let faults = millis(*draw.pick(&[3_000, 1_000, 6_000, 15_000]));
         Plan {
             shards: *draw.pick(&[1, 2, 3]),
             clients,
             connects: if features.contains(&Feature::Redial) { *draw.pick(&[3, 2, 6, 12]) } else { 1 },
             ids,
-            faults: millis(*draw.pick(&[3_000, 1_000, 6_000, 15_000])),
-            think: millis(*draw.pick(&[100, 20, 5, 400])),
+            faults,
+            // Some thousand deeds are enough for a world.
+            think: millis(*draw.pick(&[100, 20, 5, 400])).max(faults * clients as u32 / 1500),
             size: *draw.pick(&[40, 10, 200, 2000]),
             client_latency: span(longest / 10, longest),
             api_latency: span(50, *draw.pick(&[1_000, 200, 10_000])),
@@ -89,7 +95,7 @@ impl Plan {
             service: span(100, *draw.pick(&[2_000, 20_000, 100_000])),
             lateness,
             stall: draw_stall(draw, &config),
-            window: if features.contains(&Feature::SmallWindow) { *draw.pick(&[300, 16, 2000]) } else { 65_536 },
+            window: window as usize,
             features,
             config,
         }

@@ -287,12 +287,14 @@ impl World {
 
 fn settings(plan: &Plan) -> Settings {
     let stall = if plan.has(Feature::ShardStall) { plan.stall.1 } else { Duration::ZERO };
+    // What waits for a client passes a window at a time.
+    let turns = 1 + (plan.config.send_queue + plan.config.max_message).min(40_000) / plan.window;
     Settings {
         config: plan.config.clone(),
         sees_missed_calls: true,
         // A call may be given back unsent three times before it goes.
         api_latency: 5 * plan.api_latency.1,
-        client_latency: 2 * plan.client_latency.1 + 2 * plan.shard_latency.1,
+        client_latency: (1 + turns as u32) * plan.client_latency.1 + 2 * plan.shard_latency.1,
         timer_lateness: plan.lateness + 2 * stall,
     }
 }
