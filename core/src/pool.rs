@@ -41,7 +41,7 @@ impl<T> Pool<T> {
         Pool { nodes: Vec::new(), free: NONE, len: 0 }
     }
 
-    #[cfg(test)]
+    /// Elements in all queues together.
     pub(crate) fn len(&self) -> usize {
         self.len
     }

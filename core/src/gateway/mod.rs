@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod drain;
 mod ending;
+mod holdings;
 mod inbound;
 mod messages;
 mod outbound;
@@ -29,6 +30,7 @@ use crate::{CallId, Config, ConnId, ConnectionId, ShardId, Timestamp};
 
 pub use connect::HandOff;
 use drain::Drain;
+pub use holdings::Holdings;
 use router::Router;
 
 /// What the shards of one process share: one counter, so that `--max-connections` is exact.

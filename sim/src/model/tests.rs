@@ -1,0 +1,1 @@
+//! The model finds what it should, and nothing else.
