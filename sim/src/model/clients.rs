@@ -1,7 +1,7 @@
 //! What clients do.
 
 use super::state::{CloseSent, Socket};
-use super::{Dial, Misbehaviour, Model, Sent, SocketId};
+use super::{Cut, Dial, Misbehaviour, Model, Sent, SocketId};
 
 impl Model {
     pub(super) fn dialled(&mut self, id: SocketId, dial: Dial) {
@@ -31,6 +31,15 @@ impl Model {
                 socket.close_sent = Some(CloseSent { code, reason, at: now, behind });
             }
             Sent::Garbage => socket.garbage = true,
+        }
+    }
+
+    pub(super) fn cut(&mut self, id: SocketId, cut: Cut) {
+        let now = self.now;
+        let socket = self.socket(id);
+        socket.cuts.push(cut);
+        if cut == Cut::Vanished {
+            socket.vanished = Some(now);
         }
     }
 

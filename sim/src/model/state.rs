@@ -55,6 +55,8 @@ pub(super) struct Socket {
     pub(super) close_sent: Option<CloseSent>,
     pub(super) garbage: bool,
     pub(super) cuts: Vec<Cut>,
+    /// When it vanished, if it did.
+    pub(super) vanished: Option<Timestamp>,
     pub(super) closed: bool,
     pub(super) close_heard: bool,
     pub(super) silent: bool,
@@ -89,6 +91,7 @@ impl Socket {
             close_sent: None,
             garbage: false,
             cuts: Vec::new(),
+            vanished: None,
             closed: false,
             close_heard: false,
             silent: false,
