@@ -55,9 +55,14 @@ files![
 /// Files about the gateway's other side, which are the same however the API is called.
 const NOT_ABOUT_THE_API: [&str; 5] = ["http_strict::", "http_flow::", "frames::", "slow_readers::", "command_line::"];
 
-/// Scenarios about answers as HTTP/1.1 spells them, or about one connection for each call.
-const ABOUT_HTTP_1: [&str; 3] =
-    ["answers::answers_in_every_framing", "api_faults::answers_nobody_asked_for", "limits::idle_api_connections"];
+/// Scenarios about answers as HTTP/1.1 spells them, or about one connection for each call: in the last
+/// one, HTTP/2 asks the second connect on the stuck one's connection, and an answer then races its timeout.
+const ABOUT_HTTP_1: [&str; 4] = [
+    "answers::answers_in_every_framing",
+    "api_faults::answers_nobody_asked_for",
+    "limits::idle_api_connections",
+    "limits::waiting_connects_time_out",
+];
 
 /// The scenarios for a gateway that calls the API by HTTP/1.1.
 pub(crate) fn over_http1() -> Vec<Scenario> {
