@@ -13,8 +13,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For how long the addresses of the API are not asked for again.
 const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
 
-/// For how long libcurl takes a connection for alive after its last use.
-const UNCHECKED: Duration = Duration::from_secs(1);
+/// For how long connections are not kept after one has ended instead of bringing an answer.
+const DISTRUST: Duration = Duration::from_secs(30);
 
 /// Which connections a call may go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub(crate) struct Clients {
     max_idle: usize,
     /// For how long an idle connection may be used again; not at all if zero.
     keep: Duration,
-    distrusted: Option<Timestamp>,
+    /// Until then no connection is kept.
+    trust_again: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -49,20 +50,23 @@ struct Client {
 
 impl Clients {
     pub(crate) fn new(max_idle: usize) -> Clients {
-        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE, distrusted: None }
+        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE, trust_again: None }
     }
 
     /// The client for one more call.
     pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<HttpClient, isahc::Error> {
-        let (max_idle, keep) = (self.max_idle, self.keep);
+        if self.trust_again.take_if(|at| *at <= now).is_some() {
+            self.kept.http = None;
+        }
+        let max_idle = if kind == Kind::Kept && self.trust_again.is_none() { self.max_idle } else { 0 };
+        let keep = self.keep;
         let client = self.client(kind);
         client.calls += 1;
         client.used = now;
         if let Some(http) = &client.http {
             return Ok(http.clone());
         }
-        let http = if kind == Kind::Kept { build(max_idle, keep)? } else { build(0, keep)? };
-        Ok(client.http.insert(http).clone())
+        Ok(client.http.insert(build(max_idle, keep)?).clone())
     }
 
     /// A call has ended at `now`; one that was given up (`None`) was of no use.
@@ -84,14 +88,14 @@ impl Clients {
         }
     }
 
-    /// A kept connection ended instead of bringing an answer. Others may have ended as well, as when the
-    /// API starts anew: calls from now on go by new ones. Those under way have their client end when
-    /// they have, and may fail in the same way, so this is done once in a while only.
+    /// A kept connection ended instead of bringing an answer. Others may have ended as well (the API
+    /// starts anew), or will end in the same way (it closes them without notice), and libcurl would
+    /// find out one call after the other: for a while, each has a connection of its own.
     pub(crate) fn distrust(&mut self, now: Timestamp) {
-        if self.distrusted.is_none_or(|at| now.since(at) >= UNCHECKED) {
-            self.distrusted = Some(now);
+        if self.trust_again.is_none() {
             self.kept.http = None;
         }
+        self.trust_again = Some(now + DISTRUST);
     }
 
     /// When [`Clients::close_expired`] is to be called.

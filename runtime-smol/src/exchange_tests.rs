@@ -242,3 +242,22 @@ fn an_api_that_cannot_be_had_is_a_connect_error() {
     let error = send(&mut Clients::new(10), odd).unwrap_err().to_string();
     assert!(error.contains("x-odd"), "{error}");
 }
+
+#[test]
+fn after_a_connection_ended_without_an_answer_none_is_kept_for_a_while() {
+    let mut clients = Clients::new(10);
+    clients.distrust(Timestamp::ZERO);
+    let api = Api::start(|listener| [serve(&listener, 1), serve(&listener, 1)].concat());
+    for text in ["first", "second"] {
+        assert_eq!(body(&send(&mut clients, api.request(Method::POST, text))), b"ok");
+    }
+    assert_eq!(api.end().len(), 2, "each by a connection of its own, though the second comes at once");
+    let later = Timestamp::ZERO + Duration::from_secs(3600);
+    clients.enter(Kind::Kept, later).expect("a client");
+    clients.leave(Kind::Kept, Some(later));
+    let api = Api::start(|listener| serve(&listener, 2));
+    for text in ["first", "second"] {
+        assert_eq!(body(&send(&mut clients, api.request(Method::POST, text))), b"ok");
+    }
+    assert_eq!(api.end().len(), 2, "both by one connection");
+}
