@@ -249,6 +249,7 @@ impl Push {
 pub(super) struct Control {
     pub(super) request: ControlRequest,
     pub(super) asked: Step,
+    pub(super) since: Timestamp,
     /// [`Client::heard`] when it was asked.
     pub(super) heard: u64,
     pub(super) answer: Option<ControlAnswer>,
