@@ -17,18 +17,21 @@ use crate::stream::Stream;
 ///
 /// # Errors
 ///
-/// When a listener cannot be bound, or a thread cannot be started; the text names the flag.
+/// When a listener cannot be bound, a thread cannot be started, or the API is to be called by HTTP/2;
+/// the text names the flag.
 pub fn serve(setup: Setup) -> io::Result<()> {
     ws2http_driver::serve(setup, start, run)
 }
 
-#[allow(clippy::unnecessary_wraps)] // Other runtimes have something to fail for.
 fn start(
     config: Arc<Config>,
     shards: u16,
     seed: [u8; 32],
     hooks: Hooks,
 ) -> io::Result<(Vec<Worker<Smol>>, Drain<Stream>)> {
+    if config.api_http2 {
+        return Err(io::Error::other("--api-http2: ws2http-smol calls the API by HTTP/1.1 only; ws2http-tokio can"));
+    }
     Ok(workers(config, shards, seed, hooks))
 }
 

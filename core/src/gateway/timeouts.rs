@@ -47,11 +47,8 @@ impl Gateway {
     /// When a quiet client is to be pinged.
     fn ping_due(&self, socket: &Socket) -> Timestamp {
         match self.config.ping_interval {
-            Some(interval) if matches!(socket.wire, Wire::WebSocket) => {
-                // A pong that comes meanwhile does not touch the timers: look again after an interval,
-                // however long the pong may take.
-                let awaiting = socket.pong_due != Timestamp::NEVER;
-                if awaiting { self.now + interval } else { socket.last_seen + interval }
+            Some(interval) if matches!(socket.wire, Wire::WebSocket) && socket.pong_due == Timestamp::NEVER => {
+                socket.last_seen + interval
             }
             _ => Timestamp::NEVER,
         }

@@ -1,8 +1,8 @@
 //! The picture of a scale run.
 
-use super::{Scale, gibibytes};
 use super::chart::{Chart, Line, Panel, grouped};
 use super::record::{Percentiles, Second};
+use super::{Scale, gibibytes};
 
 const BLUE: &str = "#0072b2";
 const RED: &str = "#d55e00";

@@ -60,9 +60,7 @@ pub const SCENARIOS: &[Scenario] = &[
     entry("slow-readers", "clients that do not read are pushed to", |o| {
         play(o, 300, clients::slow_readers_plan, clients::slow_readers)
     }),
-    entry("push-storm", "very many pushes to nobody", |o| {
-        play(o, 500, clients::push_storm_plan, clients::push_storm)
-    }),
+    entry("push-storm", "very many pushes to nobody", |o| play(o, 500, clients::push_storm_plan, clients::push_storm)),
     entry("busy-shard", "one shard has very much to do, and still drops silent clients in time", |o| {
         play(o, 500, clients::busy_shard_plan, clients::busy_shard)
     }),

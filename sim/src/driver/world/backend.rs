@@ -59,7 +59,11 @@ impl Backend {
             let page = timeout(PATIENCE, control.send(request)).await.ok()?.ok()?;
             let samples = samples(&String::from_utf8_lossy(page.body()));
             let gauges = ["active_connections", "calls_in_flight", "calls_waiting", "disconnects_pending"];
-            left += samples.iter().filter(|(name, _)| gauges.iter().any(|gauge| name.ends_with(gauge))).map(|(_, n)| n).sum::<u64>();
+            left += samples
+                .iter()
+                .filter(|(name, _)| gauges.iter().any(|gauge| name.ends_with(gauge)))
+                .map(|(_, n)| n)
+                .sum::<u64>();
             self.stage.tell(process, Observation::Metrics(samples));
         }
         Some(left)
@@ -196,4 +200,3 @@ fn samples(page: &str) -> Vec<(String, u64)> {
     let samples = lines.filter_map(|line| line.rsplit_once(' '));
     samples.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
 }
-

@@ -20,7 +20,9 @@ use super::plan::pause;
 use super::stage::{Phase, ProcessId, Stage};
 use crate::driver::gateway::PORT;
 use crate::driver::websocket::{self, WebSocket};
-use crate::model::{Cut, DIAL_HEADER, Dial, HandshakeAnswer, Heard, Misbehaviour, Observation, Payload, Sent, SocketId};
+use crate::model::{
+    Cut, DIAL_HEADER, Dial, HandshakeAnswer, Heard, Misbehaviour, Observation, Payload, Sent, SocketId,
+};
 
 /// How long a client waits for the answer to its handshake.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -95,8 +97,7 @@ impl Client {
             self.stage.count("connects to a gateway that is gone");
             return;
         }
-        let dial =
-            Dial { client: self.name.clone(), query: None, offered: Vec::new(), origin: None, bad: None };
+        let dial = Dial { client: self.name.clone(), query: None, offered: Vec::new(), origin: None, bad: None };
         let id = self.stage.dial(process, self.host, dial);
         let cuts = self.stage.cuts(self.host);
         let session = Session { id, process, cuts, messages: 0, last: false, closing: false };
@@ -187,7 +188,8 @@ impl Client {
 
     fn next_turn(&mut self) -> Instant {
         let longest = self.stage.plan.habits.pause;
-        let longest = if self.stage.phase.get() == Phase::Busy { longest } else { longest.min(Duration::from_millis(500)) };
+        let longest =
+            if self.stage.phase.get() == Phase::Busy { longest } else { longest.min(Duration::from_millis(500)) };
         Instant::now() + pause(&mut self.rng, longest)
     }
 
