@@ -149,7 +149,6 @@ impl Model {
                 });
             }
         }
-        self.judge(Law::NoOverlap, true, String::new);
     }
 
     /// The gateway may have given this request up already, though the API does not know it.

@@ -36,9 +36,11 @@ impl Model {
 
     pub(super) fn cut(&mut self, id: SocketId, cut: Cut) {
         let now = self.now;
+        let seen = self.socket(id).life.map_or(0, |life| self.state.lives[life].seen);
         let socket = self.socket(id);
         socket.cuts.push(cut);
-        if cut == Cut::Vanished {
+        // Whom the gateway does not read from it cannot miss.
+        if cut == Cut::Vanished && seen == socket.messages.len() {
             socket.vanished = Some(now);
         }
     }

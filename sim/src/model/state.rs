@@ -55,7 +55,7 @@ pub(super) struct Socket {
     pub(super) close_sent: Option<CloseSent>,
     pub(super) garbage: bool,
     pub(super) cuts: Vec<Cut>,
-    /// When it vanished, if it did.
+    /// When it vanished, if it did, and the gateway had read all its messages.
     pub(super) vanished: Option<Timestamp>,
     pub(super) closed: bool,
     pub(super) close_heard: bool,
