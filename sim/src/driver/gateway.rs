@@ -39,7 +39,8 @@ impl Gateway {
 
     /// The host's software: runs until a drain has ended.
     pub(crate) async fn run(self: Rc<Self>) -> turmoil::Result {
-        let (workers, drain) = workers::<Turmoil>(Arc::clone(&self.config), self.shards, self.next_seed(), self.hooks())?;
+        let (workers, drain) =
+            workers::<Turmoil>(Arc::clone(&self.config), self.shards, self.next_seed(), self.hooks())?;
         *self.drain.borrow_mut() = Some(drain);
         let listener = Rc::new(TcpListener::bind(("0.0.0.0", PORT)).await?);
         let running: Vec<_> = workers

@@ -21,7 +21,11 @@ pub(crate) const API_PORT: u16 = 8000;
 /// Answers requests, each with its whole body. An error of the handler closes the connection without an answer.
 pub(crate) trait Handler: 'static {
     /// Answers one request, which came on the connection from `peer`.
-    fn answer(self: Rc<Self>, peer: SocketAddr, request: Request<Bytes>) -> impl Future<Output = io::Result<Response<Full<Bytes>>>>;
+    fn answer(
+        self: Rc<Self>,
+        peer: SocketAddr,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = io::Result<Response<Full<Bytes>>>>;
 }
 
 /// The API host's software.

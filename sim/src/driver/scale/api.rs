@@ -53,7 +53,14 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(scale: Scale, ledger: Rc<RefCell<Ledger>>) -> Rc<Api> {
         let rng = RefCell::new(fastrand::Rng::with_seed(scale.seed ^ 1));
-        Rc::new(Api { scale, ledger, rng, gauges: Cell::default(), peers: RefCell::default(), stopped: Cell::new(false) })
+        Rc::new(Api {
+            scale,
+            ledger,
+            rng,
+            gauges: Cell::default(),
+            peers: RefCell::default(),
+            stopped: Cell::new(false),
+        })
     }
 
     /// Closes the control connections.

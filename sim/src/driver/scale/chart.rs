@@ -119,18 +119,18 @@ impl Panel {
             let axis = if line.right { &right } else { &left };
             line.draw(out, time, axis, top, bottom);
         }
-        let _ = writeln!(out, "<path d=\"M{LEFT} {top:.1}V{bottom:.1}H{:.1}\" stroke=\"#888\" fill=\"none\"/>", WIDTH - RIGHT);
+        let _ = writeln!(
+            out,
+            "<path d=\"M{LEFT} {top:.1}V{bottom:.1}H{:.1}\" stroke=\"#888\" fill=\"none\"/>",
+            WIDTH - RIGHT
+        );
     }
 
     fn draw_legend(&self, out: &mut String, y: f64) {
         let mut x = LEFT;
         for line in &self.lines {
-            let _ = writeln!(
-                out,
-                "<path d=\"M{x:.1} {:.1}h20\" stroke=\"{}\" stroke-width=\"3\"/>",
-                y - 4.0,
-                line.colour
-            );
+            let _ =
+                writeln!(out, "<path d=\"M{x:.1} {:.1}h20\" stroke=\"{}\" stroke-width=\"3\"/>", y - 4.0, line.colour);
             text(out, (x + 26.0, y), "start", "fill=\"#111\"", line.label);
             x += 46.0 + 6.6 * line.label.len() as f64;
         }
@@ -176,10 +176,8 @@ fn text(out: &mut String, (x, y): (f64, f64), anchor: &str, more: &str, text: &s
 }
 
 fn turned(out: &mut String, x: f64, y: f64, label: &str) {
-    let _ = writeln!(
-        out,
-        "<text transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
-    );
+    let _ =
+        writeln!(out, "<text transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"middle\">{label}</text>");
 }
 
 /// A number as people write it: thousands apart, no more digits than it has.
@@ -219,7 +217,10 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_people_do() {
-        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(grouped).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1_000, 1_234_567].map(grouped).each_ref().map(String::as_str)
+        );
         assert_eq!((number(2.5), number(25_000.0)), ("2.5".to_owned(), "25,000".to_owned()));
     }
 }

@@ -56,8 +56,7 @@ fn plan(options: &Options) -> Result<(Plan, u32), String> {
     plan.rogues = rng.u32(0..=clients / 10);
     plan.silent = rng.u32(0..=clients / 20);
     plan.slow_readers = rng.u32(0..=clients / 20);
-    plan.config.on_duplicate =
-        [OnDuplicate::Challenge, OnDuplicate::Reject, OnDuplicate::Replace][rng.usize(0..3)];
+    plan.config.on_duplicate = [OnDuplicate::Challenge, OnDuplicate::Reject, OnDuplicate::Replace][rng.usize(0..3)];
     plan.habits.closes = rng.u8(0..10);
     plan.habits.drops = rng.u8(0..5);
     plan.habits.size = rng.usize(10..4000);

@@ -35,13 +35,8 @@ pub(crate) async fn run(stage: Rc<Stage>, host: usize, number: u32) {
             }
             continue;
         }
-        let dial = Dial {
-            client: format!("rogue-{number}"),
-            query: None,
-            offered: Vec::new(),
-            origin: None,
-            bad: None,
-        };
+        let dial =
+            Dial { client: format!("rogue-{number}"), query: None, offered: Vec::new(), origin: None, bad: None };
         let id = stage.dial(process, host, dial);
         let tell = |observation| stage.tell(process, observation);
         match Box::pin(shake_hands(gateway, number, id)).await {
@@ -81,9 +76,7 @@ async fn shake_hands(gateway: usize, number: u32, id: SocketId) -> Option<(TcpSt
 async fn scribble(mut stream: TcpStream, bytes: &[u8]) {
     let _refused = stream.write_all(bytes).await;
     let mut buffer = [0; 1024];
-    let read_all = async {
-        while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
-    };
+    let read_all = async { while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
     let _enough = timeout(PATIENCE, read_all).await;
 }
 
