@@ -166,6 +166,11 @@ impl Calls {
         None
     }
 
+    /// The call that has a slot now.
+    pub(crate) fn tenant(&self, slot: u32) -> Option<CallId> {
+        self.slab.at(slot).map(|(key, _)| key.into())
+    }
+
     /// Any call at all, for giving up at the end of a drain.
     pub(crate) fn any(&self) -> Option<CallId> {
         (0..self.slab.slots()).find_map(|slot| self.slab.at(slot)).map(|(key, _)| key.into())

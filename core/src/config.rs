@@ -74,6 +74,9 @@ pub struct Config {
     pub disconnect_retry: Duration,
     /// Over how long a drain spreads its closes.
     pub drain: Duration,
+    /// Test only: a deliberate bug that is switched on.
+    #[cfg(feature = "canaries")]
+    pub canary: Option<crate::Canary>,
     /// Name of the runtime, for the build information in the metrics.
     pub runtime: &'static str,
 }
@@ -108,6 +111,8 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             disconnect_retry: Duration::from_secs(300),
             drain: Duration::from_secs(10),
+            #[cfg(feature = "canaries")]
+            canary: None,
             runtime: "none",
         }
     }

@@ -43,6 +43,8 @@ pub use client_id::{ClientId, ClientIdError};
 pub use config::{Config, OnApiFailure, OnDuplicate, Secret};
 pub use control::{ControlAnswer, ControlRequest};
 pub use event::{Action, CallError, Event, Out, Peer, ProcessStats, Report, RouteMessage, SocketEnd, Surface};
+#[cfg(feature = "canaries")]
+pub use gateway::Canary;
 pub use gateway::{Gateway, HandOff, Holdings, Shared};
 pub use ids::{CallId, ConnId, ConnectionId, ShardId};
 pub use metrics::Counters;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::Violation;
+use crate::model::{Law, Violation};
 
 /// Which simulation a scenario belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,10 @@ pub struct Outcome {
     pub drawn: String,
     /// Simulated events.
     pub events: u64,
-    /// What happened how often: features exercised, faults injected, laws checked.
+    /// What happened how often: features exercised, faults injected.
     pub counts: BTreeMap<&'static str, u64>,
+    /// How often each law was looked at.
+    pub checks: BTreeMap<Law, u64>,
     /// The trace, if it was asked for; the same seed gives the same trace, byte for byte.
     pub trace: String,
 }

@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 
 use super::Gateway;
+use super::canary::Canary;
 use crate::CallId;
 use crate::call::{Call, CallFailure, CallKind, Outcome};
 use crate::event::{Action, CallError, Report};
@@ -105,11 +106,15 @@ impl Gateway {
     }
 
     /// The driver brings the end of a call.
-    pub(super) fn replied(&mut self, id: CallId, result: Result<Response<Bytes>, CallError>) {
+    pub(super) fn replied(&mut self, mut id: CallId, result: Result<Response<Bytes>, CallError>) {
+        if self.canary(Canary::GenerationIgnored) {
+            id = self.calls.tenant(id.slot).unwrap_or(id);
+        }
         if self.calls.get(id).is_none_or(|call| !call.in_flight) {
             return;
         }
-        if matches!(result, Err(CallError::Unsent)) && self.calls.again(id) {
+        let broken = matches!(result, Err(CallError::Broken(_))) && self.canary(Canary::BrokenCallRepeated);
+        if (broken || matches!(result, Err(CallError::Unsent))) && self.calls.again(id) {
             return;
         }
         self.call_ended(id, result.map_err(CallFailure::Call));

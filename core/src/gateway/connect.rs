@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::Gateway;
+use super::canary::Canary;
 use crate::call::{CallFailure, CallKind, Outcome};
 use crate::event::Action;
 use crate::http::{Head, write_response};
@@ -218,6 +219,9 @@ impl Gateway {
         }
         if self.sessions.get(first).is_some_and(|first| matches!(first.stage, Stage::Ending(_))) {
             self.limit_wait(session);
+            if self.canary(Canary::OverlapOnReconnect) {
+                self.authorise(session);
+            }
         }
     }
 

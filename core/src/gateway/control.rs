@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::Gateway;
+use super::canary::Canary;
 use crate::control::{ControlAnswer, ControlRequest, Operation};
 use crate::event::{Action, RouteMessage};
 use crate::metrics::{Pushed, Refused};
@@ -72,7 +73,9 @@ impl Gateway {
         let push = matches!(request.operation, Operation::Push { .. });
         let answer = match self.target(&request.client) {
             None => ControlAnswer::NotFound,
-            Some(id) if !self.matches(id, request.only.as_deref()) => ControlAnswer::OtherConnection,
+            Some(id) if !self.matches(id, request.only.as_deref()) && !self.canary(Canary::IfMatchIgnored) => {
+                ControlAnswer::OtherConnection
+            }
             Some(id) => self.operate(id, request.operation),
         };
         if push {
@@ -128,10 +131,16 @@ impl Gateway {
         let (conn, connection) = (*conn, self.connection_id(*serial));
         let open = matches!(stage, Stage::Open);
         let Some(socket) = self.sockets.get(conn) else { return ControlAnswer::NotFound };
-        if !socket.send.is_empty() && socket.send.bytes + payload.len() > self.config.send_queue {
+        let bounded = !self.canary(Canary::SendQueueUnbounded);
+        if bounded && !socket.send.is_empty() && socket.send.bytes + payload.len() > self.config.send_queue {
             return ControlAnswer::Full;
         }
-        self.enqueue_message(conn, text, payload);
+        if !open && self.canary(Canary::QueuedPushTwice) {
+            self.enqueue_message(conn, text, payload.clone());
+        }
+        if open || !self.canary(Canary::QueuedPushDropped) {
+            self.enqueue_message(conn, text, payload);
+        }
         if open { ControlAnswer::Done(connection) } else { ControlAnswer::Queued(connection) }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Gateway;
+use super::canary::Canary;
 use super::connect::Denial;
 use crate::Timestamp;
 use crate::call::CallFailure;
@@ -28,7 +29,9 @@ impl Gateway {
         }
         let total = self.counters.active_connections;
         self.drain = Some(Drain { started: self.now, total, closed: 0, cursor: 0, done: false });
-        self.refuse_waiting();
+        if !self.canary(Canary::DrainForgetsWaiting) {
+            self.refuse_waiting();
+        }
         self.continue_drain();
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::Gateway;
+use super::canary::Canary;
 use super::connect::Denial;
 use crate::call::{CallKind, Outcome};
 use crate::event::Report;
@@ -15,6 +16,9 @@ use crate::{ConnId, Timestamp};
 impl Gateway {
     /// The client's socket is gone.
     pub(super) fn client_gone(&mut self, id: SessionId, how: &'static str) {
+        if how == "connection reset" && self.canary(Canary::DeleteLostOnReset) {
+            return self.remove_session(id);
+        }
         let Some(session) = self.sessions.get_mut(id) else { return };
         match &mut session.stage {
             Stage::Waiting => self.remove_session(id),
@@ -72,8 +76,9 @@ impl Gateway {
         if !self.is_first(id) {
             return false;
         }
+        let early = self.canary(Canary::DeleteEarly);
         let Some(session) = self.sessions.get_mut(id) else { return false };
-        if session.calls > 0 || !session.waiting.is_empty() {
+        if (session.calls > 0 && !early) || !session.waiting.is_empty() {
             return false;
         }
         let Stage::Ending(ending) = &mut session.stage else { return false };
@@ -91,7 +96,8 @@ impl Gateway {
 
     /// The API has answered the DELETE, or has not.
     pub(super) fn disconnect_answered(&mut self, id: SessionId, repeat: bool, outcome: &Outcome) {
-        let taken = outcome.as_ref().is_ok_and(|response| !response.status().is_server_error());
+        let taken = outcome.as_ref().is_ok_and(|response| !response.status().is_server_error())
+            && (repeat || !self.canary(Canary::DeleteTwice));
         if repeat {
             self.retries.ended(taken);
         }
@@ -192,7 +198,9 @@ impl Gateway {
                 socket.session = None;
             }
         }
-        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
+        if !self.canary(Canary::SeatLeaked) {
+            self.shared.clients.fetch_sub(1, Ordering::Relaxed);
+        }
         if let Some(next) = next
             && was_first
         {

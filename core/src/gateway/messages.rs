@@ -3,6 +3,7 @@
 use tungstenite::protocol::frame::coding::Control;
 
 use super::Gateway;
+use super::canary::Canary;
 use crate::ConnId;
 use crate::OnApiFailure;
 use crate::call::{CallKind, Outcome};
@@ -41,8 +42,9 @@ impl Gateway {
     fn has_room(&self, conn: ConnId) -> bool {
         let Some(socket) = self.sockets.get(conn) else { return false };
         let Some(session) = socket.session.and_then(|id| self.sessions.get(id)) else { return true };
+        let limit = self.config.receive_queue_messages + u32::from(self.canary(Canary::ReceiveQueueOffByOne));
         !matches!(socket.wire, Wire::WebSocket)
-            || (session.waiting_count < self.config.receive_queue_messages
+            || (session.waiting_count < limit
                 && session.waiting_bytes < self.config.receive_queue_bytes
                 && socket.send.bytes < self.config.send_queue)
     }
@@ -66,6 +68,9 @@ impl Gateway {
                 if let Some(id) = session {
                     self.end_session(id, info.code, &info.reason);
                 }
+                if self.canary(Canary::CloseAnsweredEarly) {
+                    self.answer_close(conn);
+                }
             }
         }
     }
@@ -84,13 +89,18 @@ impl Gateway {
     }
 
     fn take_message(&mut self, id: SessionId, message: Message) {
+        let last_first = self.canary(Canary::LastMessageFirst);
         let Some(session) = self.sessions.get_mut(id) else { return };
         self.counters.messages_received[usize::from(!message.text)] += 1;
         self.counters.message_bytes_received += message.payload.len() as u64;
         self.waiting_messages += 1;
         session.waiting_count += 1;
         session.waiting_bytes += message.payload.len();
-        self.messages.push_back(&mut session.waiting, message);
+        if last_first {
+            self.messages.push_front(&mut session.waiting, message);
+        } else {
+            self.messages.push_back(&mut session.waiting, message);
+        }
         self.start_messages(id);
     }
 
@@ -122,11 +132,15 @@ impl Gateway {
 
     /// The API has answered a message, or has not.
     pub(super) fn message_answered(&mut self, id: SessionId, outcome: Outcome) {
+        if self.canary(Canary::AnswerToSuccessor) {
+            self.answer_successor(id, &outcome);
+        }
+        let tells_failures = self.canary(Canary::FailureToldToClient);
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.calls -= 1;
         let conn = session.socket;
         match outcome {
-            Ok(response) if response.status().is_success() => {
+            Ok(response) if response.status().is_success() || tells_failures => {
                 let text = !is_binary(response.headers());
                 let payload = response.into_body();
                 if let Some(conn) = conn.filter(|conn| !payload.is_empty() && self.takes_messages(*conn)) {
@@ -143,6 +157,18 @@ impl Gateway {
         self.start_messages(id);
         if let Some(conn) = conn {
             self.consider_resume(conn);
+        }
+    }
+
+    /// What [`Canary::AnswerToSuccessor`] does, if there is one.
+    fn answer_successor(&mut self, id: SessionId, outcome: &Outcome) {
+        let next = self.sessions.get(id).and_then(|session| session.next);
+        let conn = next.and_then(|next| self.sessions.get(next)).and_then(|next| next.socket);
+        if let (Some(conn), Ok(response)) = (conn, outcome)
+            && response.status().is_success()
+            && !response.body().is_empty()
+        {
+            self.enqueue_message(conn, !is_binary(response.headers()), response.body().clone());
         }
     }
 
@@ -170,7 +196,7 @@ impl Gateway {
             socket.paused = false;
             socket.last_seen = self.now;
             self.read_frames(conn, &mut []);
-            if self.sockets.get(conn).is_some_and(|socket| !socket.paused) {
+            if self.sockets.get(conn).is_some_and(|socket| !socket.paused) && !self.canary(Canary::ResumeForgotten) {
                 self.act(Action::Resume(conn));
             }
         }

@@ -1,6 +1,7 @@
 //! One shard: the entry points of the state machine.
 
 mod calls;
+mod canary;
 mod connect;
 mod control;
 mod drain;
@@ -28,6 +29,8 @@ use crate::socket::{Chunk, HttpWire, Socket, Wire};
 use crate::timers::{TimerReason, Timers};
 use crate::{Config, ConnId, ConnectionId, ShardId, Timestamp};
 
+#[cfg(feature = "canaries")]
+pub use canary::Canary;
 pub use connect::HandOff;
 use drain::Drain;
 pub use holdings::Holdings;

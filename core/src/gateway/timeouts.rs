@@ -7,6 +7,7 @@ use http::StatusCode;
 use tungstenite::protocol::frame::coding::Control;
 
 use super::Gateway;
+use super::canary::Canary;
 use crate::call::CallFailure;
 use crate::http::Refusal;
 use crate::session::SessionId;
@@ -46,8 +47,11 @@ impl Gateway {
     /// When a quiet client is to be pinged.
     fn ping_due(&self, socket: &Socket) -> Timestamp {
         match self.config.ping_interval {
-            Some(interval) if matches!(socket.wire, Wire::WebSocket) && socket.pong_due == Timestamp::NEVER => {
-                socket.last_seen + interval
+            Some(interval) if matches!(socket.wire, Wire::WebSocket) => {
+                // A pong that comes meanwhile does not touch the timers: look again after an interval,
+                // however long the pong may take.
+                let awaiting = socket.pong_due != Timestamp::NEVER;
+                if awaiting { self.now + interval } else { socket.last_seen + interval }
             }
             _ => Timestamp::NEVER,
         }
@@ -92,8 +96,12 @@ impl Gateway {
     }
 
     fn ping(&mut self, conn: ConnId) {
-        let due = self.now + self.config.pong_timeout;
+        let forgets = self.canary(Canary::PongDeadlineForgotten);
+        let due = if forgets { Timestamp::NEVER } else { self.now + self.config.pong_timeout };
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if forgets {
+            socket.last_seen = self.now;
+        }
         if socket.send.is_empty() {
             socket.pong_due = due;
             self.enqueue_control(conn, Control::Ping, Bytes::new());

@@ -21,6 +21,24 @@ fn a_quiet_client_is_pinged_and_dropped_when_it_does_not_answer() {
 }
 
 #[test]
+fn a_pong_timeout_longer_than_the_ping_interval_does_not_stretch_the_interval() {
+    let mut pair = pair(|config| {
+        config.ping_interval = Some(Duration::from_secs(1));
+        config.pong_timeout = Duration::from_secs(10);
+    });
+    let sock = pair.open("a");
+    for _ in 0..5 {
+        pair.pass(Duration::from_secs(1));
+        assert_eq!(pair.sock(sock).frames(), [Frame::Ping]);
+        pair.send(sock, frame(0x8a, ""));
+    }
+    pair.pass(Duration::from_secs(10));
+    assert!(!pair.sock(sock).closed);
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.sock(sock).closed);
+}
+
+#[test]
 fn any_traffic_is_a_sign_of_life() {
     let mut pair = pair(|_| {});
     let sock = pair.open("a");

@@ -1,5 +1,7 @@
 //! Requests as they arrive at the API.
 
+use std::time::Duration;
+
 use http::Method;
 use ws2http_core::OnDuplicate;
 
@@ -65,6 +67,11 @@ impl Model {
         self.judge(Law::Request, same, || format!("GET {} {:?} for {path} {query:?}", what.path, what.query));
         let late = self.state.sockets[&socket].after_drain;
         self.judge(Law::Drain, !late, || format!("GET of {socket:?}, which came after the drain began"));
+        // Unless it waited for a connection to the API, it was on its way when the drain began.
+        let waited = self.settings.config.max_api_connections < 10_000;
+        let slack = self.api_slack() + self.settings.client_latency;
+        let late = self.state.drain.is_some_and(|drain| self.now.since(drain) > slack);
+        self.judge(Law::Drain, waited || !late, || format!("GET of {socket:?} long after the drain began"));
         self.judge_predecessors(socket, &dial.client, what);
         Some(self.born(socket, what))
     }
@@ -142,7 +149,6 @@ impl Model {
                 });
             }
         }
-        self.judge(Law::NoOverlap, true, String::new);
     }
 
     /// The gateway may have given this request up already, though the API does not know it.
@@ -224,7 +230,25 @@ impl Model {
         if self.state.lives[life].delete.attempts == 1 {
             self.judge_close_reason(life, &said);
             self.judge_all_seen(life, &said);
+            self.judge_notice(life, &said);
         }
+    }
+
+    /// A client that has vanished is noticed by its silence (section 8).
+    fn judge_notice(&mut self, life: LifeId, said: &(u16, String)) {
+        let config = &self.settings.config;
+        let socket = &self.state.sockets[&self.state.lives[life].socket];
+        let (Some(interval), Some(vanished)) = (config.ping_interval, socket.vanished) else { return };
+        let unnoticed = said.0 == 1006 && ["connection reset", "connection failed"].contains(&said.1.as_str());
+        // A client that the gateway does not read from cannot show life.
+        let read = self.state.lives[life].seen == socket.messages.len() && socket.opened_before(self.step);
+        let limit = interval + config.pong_timeout + config.send_timeout + self.settings.client_latency;
+        let limit = limit + self.api_slack() + 2 * self.settings.timer_lateness + Duration::from_secs(1);
+        let took = self.now.since(vanished);
+        let connection = self.state.lives[life].connection.clone();
+        self.judge(Law::Deadline, !unnoticed || !read || took <= limit, || {
+            format!("{connection} had vanished {took:?} before, and nobody noticed")
+        });
     }
 
     /// Who closed in order, or with FIN, has had all its messages delivered before (section 6).

@@ -1,7 +1,7 @@
 //! What clients do.
 
 use super::state::{CloseSent, Socket};
-use super::{Dial, Misbehaviour, Model, Sent, SocketId};
+use super::{Cut, Dial, Misbehaviour, Model, Sent, SocketId};
 
 impl Model {
     pub(super) fn dialled(&mut self, id: SocketId, dial: Dial) {
@@ -31,6 +31,17 @@ impl Model {
                 socket.close_sent = Some(CloseSent { code, reason, at: now, behind });
             }
             Sent::Garbage => socket.garbage = true,
+        }
+    }
+
+    pub(super) fn cut(&mut self, id: SocketId, cut: Cut) {
+        let now = self.now;
+        let seen = self.socket(id).life.map_or(0, |life| self.state.lives[life].seen);
+        let socket = self.socket(id);
+        socket.cuts.push(cut);
+        // Whom the gateway does not read from it cannot miss.
+        if cut == Cut::Vanished && seen == socket.messages.len() {
+            socket.vanished = Some(now);
         }
     }
 

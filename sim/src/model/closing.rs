@@ -162,7 +162,6 @@ impl Model {
             let text = text.map(|text| cut(&text).to_owned());
             said.0 == code && text.is_none_or(|text| text == said.1)
         });
-        self.judge(Law::HandshakeAnswer, true, String::new);
         in_band.is_some()
     }
 }

@@ -30,7 +30,7 @@ impl Model {
             Operation::Push(_) | Operation::Kick(..) | Operation::Head => {}
         }
         let heard = client.heard;
-        let control = Control { request, asked: step, heard, answer: None, lost: false };
+        let control = Control { request, asked: step, since: self.now, heard, answer: None, lost: false };
         assert!(self.state.controls.insert(id, control).is_none(), "{id:?} is asked twice");
     }
 
@@ -46,11 +46,14 @@ impl Model {
     pub(super) fn control_answered(&mut self, id: ControlId, answer: ControlAnswer) {
         let control = self.state.controls.get_mut(&id).unwrap_or_else(|| panic!("{id:?} was not asked"));
         control.answer = Some(answer.clone());
-        let (request, asked) = (control.request.clone(), control.asked);
+        let (request, asked, since) = (control.request.clone(), control.asked, control.since);
         let status = answer.status;
         let retry = status != 503 || answer.retry_after;
         self.judge(Law::ControlAnswer, retry, || format!("{id:?} was answered 503 without Retry-After"));
+        // A request that comes in slowly is given up, good or bad (section 9).
+        let slow = status == 408 && self.now.since(since) >= self.settings.config.handshake_timeout;
         let fault = match request.bad {
+            _ if slow => None,
             Some(right) => (right != status).then(|| format!("right would be {right}")),
             None => self.control_fault(id, &request, &answer, asked),
         };

@@ -80,7 +80,7 @@ impl Model {
             Observation::Answered(socket, answer) => self.handshake_answered(socket, answer),
             Observation::Sent(socket, sent) => self.sent(socket, sent),
             Observation::Heard(socket, heard) => self.heard(socket, heard),
-            Observation::Cut(socket, cut) => self.socket(socket).cuts.push(cut),
+            Observation::Cut(socket, cut) => self.cut(socket, cut),
             Observation::Closed(socket) => self.socket(socket).closed = true,
             Observation::Misbehaves(socket, how) => self.misbehaves(socket, how),
             Observation::ApiRequest(id, request) => self.api_request(id, request),

@@ -55,6 +55,8 @@ pub(super) struct Socket {
     pub(super) close_sent: Option<CloseSent>,
     pub(super) garbage: bool,
     pub(super) cuts: Vec<Cut>,
+    /// When it vanished, if it did, and the gateway had read all its messages.
+    pub(super) vanished: Option<Timestamp>,
     pub(super) closed: bool,
     pub(super) close_heard: bool,
     pub(super) silent: bool,
@@ -89,6 +91,7 @@ impl Socket {
             close_sent: None,
             garbage: false,
             cuts: Vec::new(),
+            vanished: None,
             closed: false,
             close_heard: false,
             silent: false,
@@ -246,6 +249,7 @@ impl Push {
 pub(super) struct Control {
     pub(super) request: ControlRequest,
     pub(super) asked: Step,
+    pub(super) since: Timestamp,
     /// [`Client::heard`] when it was asked.
     pub(super) heard: u64,
     pub(super) answer: Option<ControlAnswer>,

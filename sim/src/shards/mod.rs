@@ -19,12 +19,14 @@ mod pipe;
 mod plan;
 mod queue;
 mod shard;
+mod shrink;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use feature::Feature;
 pub use plan::Plan;
+pub use shrink::shrink;
 
 use crate::draw::Draw;
 use crate::scenario::{Options, Outcome, Scenario, Tier};
@@ -40,11 +42,17 @@ pub const SCENARIOS: &[Scenario] = &[Scenario {
 
 /// Draws a world, lets it happen, and judges it. A panic of the gateway is an error of the outcome.
 pub fn run(mut draw: Draw, options: &Options) -> Outcome {
-    let mut plan = Plan::draw(&mut draw);
-    if let Err(error) = plan.set(&options.set) {
-        return Outcome { error: Some(error), ..Outcome::default() };
+    match plan_of(&mut draw, options) {
+        Ok(plan) => run_plan(plan, draw.split(), options.trace),
+        Err(error) => Outcome { error: Some(error), ..Outcome::default() },
     }
-    run_plan(plan, draw.split(), options.trace)
+}
+
+/// Draws the options of a world and changes them as the command line wants.
+fn plan_of(draw: &mut Draw, options: &Options) -> Result<Plan, String> {
+    let mut plan = Plan::draw(draw);
+    plan.set(&options.set)?;
+    Ok(plan)
 }
 
 /// Lets one world happen.
@@ -62,6 +70,23 @@ pub fn run_plan(plan: Plan, draw: Draw, trace: bool) -> Outcome {
         drawn,
         events: world.events,
         counts: world.counts,
+        checks: world.model.checks().clone(),
         trace: world.trace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_can_be_drawn_from_bytes() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for length in [0, 1, 10, 100, 1000, 4000] {
+            let bytes: Vec<u8> = (0..length).map(|_| rng.u8(..)).collect();
+            let outcome = run(Draw::from_bytes(&bytes), &Options::default());
+            assert!(outcome.passed(), "{length} bytes: {:?} {:?}", outcome.error, outcome.violations);
+            assert!(outcome.events > 10, "{length} bytes: {} events", outcome.events);
+        }
     }
 }

@@ -254,7 +254,12 @@ impl World {
                 gateway.handle(self.now, Event::SocketEnded(conn, end), more);
                 return;
             }
-            let room = self.plan.window.saturating_sub(state.unread);
+            let window = match state.owner {
+                Owner::Client(_) => self.plan.window,
+                // A page of metrics by the spoonful would be most of a world.
+                Owner::Control(_) | Owner::Noise => self.plan.window.max(1000),
+            };
+            let room = window.saturating_sub(state.unread);
             let taken = buffer.len().min(room);
             if taken == 0 {
                 if std::mem::replace(&mut state.full, true) && !self.draw.percent(30) {

@@ -115,6 +115,12 @@ impl Plan {
                 "ids" => self.ids = number()?.max(1),
                 "shards" => self.shards = number()?.clamp(1, 64) as u16,
                 "faults-ms" => self.faults = millis(number()?),
+                #[cfg(feature = "canaries")]
+                "canary" => {
+                    let mut all = ws2http_core::Canary::ALL.iter().copied();
+                    let canary = all.find(|canary| format!("{canary:?}") == *value);
+                    self.config.canary = Some(canary.ok_or_else(|| format!("there is no canary {value}"))?);
+                }
                 "off" | "on" => {
                     for word in value.split(',').filter(|word| !word.is_empty()) {
                         let feature = Feature::ALL.iter().find(|feature| feature.word() == word);
