@@ -5,12 +5,14 @@
 
 mod gateway;
 mod http;
-mod memory;
 mod net;
 mod panics;
+mod process;
 mod scale;
 mod scenarios;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod websocket;
 mod world;
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use ledger::Totals;
 
-use super::memory;
+use super::process;
 use super::settings::Settings;
 use crate::scenario::{Options, Outcome};
 
@@ -82,7 +82,7 @@ fn run_and_draw(options: &Options, outcome: &mut Outcome) -> Result<(), String> 
         "{} simulated seconds in {:.0} s, at most {:.2} GiB resident",
         report.seconds.len(),
         started.elapsed().as_secs_f64(),
-        gibibytes(memory::resident().1)
+        gibibytes(process::resident().1)
     );
     if let Some(path) = options.set.get("picture") {
         let drawing = picture::draw(&scale, &report.seconds);

@@ -48,7 +48,8 @@ pub(crate) fn draw(scale: &Scale, seconds: &[Second]) -> String {
             line("resident memory of everything: gateway, clients, API, network", PURPLE, false, &|second| {
                 Some(gibibytes(second.resident))
             }),
-            line("time it took", RED, true, &|second| Some(second.wall.as_secs_f64())),
+            line("time it took on the wall", RED, true, &|second| Some(second.wall.as_secs_f64())),
+            line("and on one processor", BLUE, true, &|second| Some(second.cpu.as_secs_f64())),
         ],
     };
     Chart {

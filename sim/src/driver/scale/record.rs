@@ -22,6 +22,8 @@ pub(crate) struct Second {
     pub(crate) resident: u64,
     /// Since the start, on the wall.
     pub(crate) wall: Duration,
+    /// And on the processor.
+    pub(crate) cpu: Duration,
 }
 
 impl Second {

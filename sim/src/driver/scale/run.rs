@@ -14,7 +14,7 @@ use super::ledger::{Ledger, Totals};
 use super::record::{Percentiles, Second};
 use crate::driver::gateway::Gateway;
 use crate::driver::net::network;
-use crate::driver::{memory, panics};
+use crate::driver::{panics, process};
 
 /// Hosts cost time with each step, connections from one host with each connect: a balance of both.
 const CLIENTS_PER_HOST: u32 = 30_000;
@@ -33,6 +33,7 @@ struct World<'a> {
     gateway: Rc<Gateway>,
     api: Rc<Api>,
     started: Instant,
+    cpu_before: Duration,
     seconds: Vec<Second>,
     before: Totals,
 }
@@ -88,8 +89,17 @@ impl<'a> World<'a> {
             let clients = Clients { scale: scale.clone(), first, hosts, ledger: Rc::clone(&ledger) };
             sim.client(format!("clients-{first}"), clients.run());
         }
-        let started = Instant::now();
-        World { scale, sim, ledger, gateway, api, started, seconds: Vec::new(), before: Totals::default() }
+        World {
+            scale,
+            sim,
+            ledger,
+            gateway,
+            api,
+            started: Instant::now(),
+            cpu_before: process::cpu(),
+            seconds: Vec::new(),
+            before: Totals::default(),
+        }
     }
 
     fn now(&self) -> u32 {
@@ -184,8 +194,9 @@ impl<'a> World<'a> {
             pushes: totals.pushes_received - self.before.pushes_received,
             latency,
             waiting: self.api.gauges.get().0.waiting,
-            resident: memory::resident().0,
+            resident: process::resident().0,
             wall: self.started.elapsed(),
+            cpu: process::cpu().saturating_sub(self.cpu_before),
         };
         self.before = totals;
         progress(&second);

@@ -6,6 +6,8 @@ use super::{Played, secs};
 use crate::driver::world::{Mood, Plan, World};
 
 pub(super) fn crash(world: &mut World<'_>) -> Played {
+    // So that there are calls under way at any time.
+    world.api.mood.set(Mood::Slow(100, 600));
     world.run(secs(4))?;
     world.api_faults(true)?;
     for down in [1, 3, 8] {
@@ -20,6 +22,8 @@ pub(super) fn crash(world: &mut World<'_>) -> Played {
 }
 
 pub(super) fn partition(world: &mut World<'_>) -> Played {
+    // So that there are calls under way at any time.
+    world.api.mood.set(Mood::Slow(100, 600));
     world.run(secs(4))?;
     world.api_faults(true)?;
     for cut in [1, 7] {

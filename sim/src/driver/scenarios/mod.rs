@@ -16,7 +16,7 @@ use super::world::{Plan, World};
 use crate::scenario::{Options, Outcome, Scenario, Tier};
 
 /// What may go wrong in a world: what was not so, though it had to be.
-type Played = Result<(), String>;
+pub(super) type Played = Result<(), String>;
 
 /// Everything that this tier shows.
 pub const SCENARIOS: &[Scenario] = &[
@@ -83,7 +83,7 @@ const fn entry(name: &'static str, about: &'static str, run: fn(&Options) -> Out
     Scenario { name, tier: Tier::Driver, about, run }
 }
 
-const fn secs(seconds: u64) -> Duration {
+pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -102,7 +102,8 @@ fn play(options: &Options, clients: u32, adapt: fn(&mut Plan), faults: fn(&mut W
     }
 }
 
-fn play_plan(options: &Options, plan: Plan, faults: impl FnOnce(&mut World<'_>) -> Played) -> Outcome {
+/// The same for a plan that has been made.
+pub(super) fn play_plan(options: &Options, plan: Plan, faults: impl FnOnce(&mut World<'_>) -> Played) -> Outcome {
     let mut outcome = Outcome { drawn: format!("{plan:?}"), ..Outcome::default() };
     let mut world = World::new(plan, options.trace);
     let happened = faults(&mut world);

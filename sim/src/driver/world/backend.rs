@@ -70,6 +70,14 @@ impl Backend {
     }
 }
 
+/// What somebody wants of a gateway.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Push,
+    Kick,
+    Head,
+}
+
 /// One who sends control requests one after the other.
 struct Pusher {
     stage: Rc<Stage>,
@@ -97,21 +105,17 @@ impl Pusher {
         let astray = self.rng.u8(0..100) < plan.astray;
         let number = self.rng.u32(..plan.clients.max(1));
         let client = if astray { format!("nobody-{number}") } else { super::client_name(number) };
-        let kick = self.rng.u8(0..100) < plan.kicks;
-        let head = self.rng.u8(0..100) < 5;
+        let wish = match self.rng.u8(0..100) {
+            die if die < plan.kicks => Wish::Kick,
+            die if die < plan.kicks + 5 => Wish::Head,
+            _ => Wish::Push,
+        };
         for (turn, gateway) in self.stage.homes(&client).into_iter().enumerate() {
             let process = self.stage.process(gateway);
-            let operation = if kick {
-                Operation::Kick(4000, "enough".to_owned())
-            } else if head {
-                Operation::Head
-            } else {
-                Operation::Push(self.payload())
-            };
             if self.stage.is_over(process) {
                 continue;
             }
-            match self.ask(process, gateway, &client, operation).await {
+            match self.ask(process, gateway, &client, wish).await {
                 Some(404) => {}
                 Some(200) if turn > 0 => return self.stage.count("clients found on another gateway"),
                 _ => return,
@@ -126,7 +130,7 @@ impl Pusher {
         Payload { text: self.rng.bool(), body: body.into() }
     }
 
-    async fn ask(&mut self, process: ProcessId, gateway: usize, client: &str, operation: Operation) -> Option<u16> {
+    async fn ask(&mut self, process: ProcessId, gateway: usize, client: &str, wish: Wish) -> Option<u16> {
         let mut control = match self.controls.remove(&process) {
             Some(control) => control,
             None => match Control::open(&super::gateway_name(gateway), PORT).await {
@@ -137,10 +141,11 @@ impl Pusher {
                 }
             },
         };
-        // Nobody else may have sent one since it was made.
-        let operation = match operation {
-            Operation::Push(_) => Operation::Push(self.payload()),
-            other => other,
+        // Named by its number, which is its own from here on.
+        let operation = match wish {
+            Wish::Push => Operation::Push(self.payload()),
+            Wish::Kick => Operation::Kick(4000, "enough".to_owned()),
+            Wish::Head => Operation::Head,
         };
         let asked = ControlRequest { client: client.to_owned(), only: None, operation: operation.clone(), bad: None };
         let id = self.stage.control(process, asked);

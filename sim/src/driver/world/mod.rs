@@ -4,9 +4,10 @@
 //! served once more and sent home: [`World::finish`].
 //!
 //! - `stage.rs`: what all hosts share, and the models; `plan.rs`: what a world is made of;
-//! - `client.rs`, `rogue.rs`: clients; `api.rs`, `backend.rs`: the API, and those who push;
+//! - `client.rs`, `acts.rs`, `rogue.rs`: clients; `api.rs`, `backend.rs`: the API, and those who push;
 //! - `faults.rs`: what can be broken; `end.rs`: how a world ends.
 
+mod acts;
 mod api;
 mod backend;
 mod client;

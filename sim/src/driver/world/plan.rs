@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) slow_readers: u32,
     /// Clients that say nothing after their handshake, not even pongs; they are no more at the last message.
     pub(crate) silent: u32,
+    /// Clients claim to have sent what they have not: whoever judges has to notice.
+    pub(crate) canary: bool,
 }
 
 impl Plan {
@@ -103,6 +105,7 @@ impl Plan {
             rogues: 0,
             slow_readers: 0,
             silent: 0,
+            canary: false,
         }
     }
 
