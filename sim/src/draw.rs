@@ -84,8 +84,14 @@ impl Draw {
         choices[0].1
     }
 
-    /// A time from `least` to `most`, in whole microseconds.
+    /// A time from `least` to `most`, in whole microseconds; `most` when the bytes have ended, so that
+    /// what goes on for ever goes on slowly.
     pub fn time(&mut self, least: Duration, most: Duration) -> Duration {
+        if let Draw::Bytes(bytes, at) = self
+            && *at >= bytes.len()
+        {
+            return most;
+        }
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(self.between(micros(least), micros(most)))
     }

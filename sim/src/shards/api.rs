@@ -181,7 +181,8 @@ impl World {
         }
         answer.status = if self.draw.percent(10) { 201 } else { 200 };
         let words: [&[u8]; 3] = [b"ok", b"ok", b" ok\r\n"];
-        answer.body = Bytes::from_static(*self.draw.pick(&words));
+        let word = *self.draw.pick(&words);
+        answer.body = Bytes::from_static(word);
         let socket = request.dial.and_then(|dial| self.clients.iter().find(|client| client.socket == dial));
         if let Some(offered) = socket.map(|client| client.offered.clone()).filter(|offered| !offered.is_empty()) {
             answer.protocol = match self.draw.below(4) {

@@ -76,7 +76,7 @@ impl FrameReader {
                 return Err(format!("a frame that begins with {first:#04x}"));
             }
             match opcode {
-                0 | 1 | 2 => {
+                0..=2 => {
                     if let Some(message) = self.data(fin, opcode, payload)? {
                         return Ok(Some(message));
                     }

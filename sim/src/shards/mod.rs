@@ -74,3 +74,19 @@ pub fn run_plan(plan: Plan, draw: Draw, trace: bool) -> Outcome {
         trace: world.trace,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_can_be_drawn_from_bytes() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for length in [0, 1, 10, 100, 1000, 4000] {
+            let bytes: Vec<u8> = (0..length).map(|_| rng.u8(..)).collect();
+            let outcome = run(Draw::from_bytes(&bytes), &Options::default());
+            assert!(outcome.passed(), "{length} bytes: {:?} {:?}", outcome.error, outcome.violations);
+            assert!(outcome.events > 10, "{length} bytes: {} events", outcome.events);
+        }
+    }
+}
