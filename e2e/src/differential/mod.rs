@@ -21,7 +21,7 @@
 //!   one comes with POST, DELETE and control answers is compared.
 //! - The order between different clients, and which connection to the API a call takes.
 //! - `Date`; the order of headers of different names; towards the API `Connection`, `Keep-Alive`, `Content-Length`
-//!   (the bodies are compared) and the port in `Host`.
+//!   (the bodies are compared), the port in `Host`, and what says nothing: `Accept: */*`, an empty `User-Agent`.
 //! - Whether a TCP connection ends by FIN or RST, and after how long.
 //! - Where pongs and the gateway's pings stand among the messages; their own order is compared.
 //! - With `--calls-per-client` above 1: the order of messages and answers.

@@ -258,7 +258,12 @@ impl Player {
 /// A request as the API saw it, in one line.
 fn requested(request: &Request, api: &Api) -> String {
     let free = ["connection", "keep-alive", "content-length"];
-    let mut headers: Vec<_> = request.headers.iter().filter(|(name, _)| !free.contains(&name.as_str())).collect();
+    // Some HTTP clients cannot do without these; they say nothing.
+    let empty = [("accept", "*/*"), ("user-agent", "")];
+    let compared = |(name, value): &&(String, String)| {
+        !free.contains(&name.as_str()) && !empty.contains(&(name.as_str(), value.as_str()))
+    };
+    let mut headers: Vec<_> = request.headers.iter().filter(compared).collect();
     headers.sort_by_key(|(name, _)| name);
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let headers = headers.join("; ").replace(&api.address.to_string(), "<api>");
