@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Closed) -> Result<()> {
     }
     stage::warn_of_others(rounds.iter().map(|round| round.others_percent));
     let gateways = args.common.gateway.iter().filter(|_| args.only.is_none());
-    let ratios = gateways.map(|program| ratios(&rounds, stage::name(program))).collect();
+    let ratios: Vec<Ratios> = gateways.map(|program| ratios(&rounds, stage::name(program))).collect();
     print_medians(&rounds, &subjects, &ratios);
     let (clients, size, seconds) = (args.clients, args.size, args.seconds.as_secs_f64());
     let report = Report { scenario: "closed", machine, clients, size, seconds, rounds, ratios };
