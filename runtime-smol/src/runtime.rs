@@ -5,8 +5,9 @@ use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
@@ -57,6 +58,17 @@ impl Smol {
 /// A timer without the time that it went off.
 pub(crate) struct Sleep(Timer);
 
+/// Timers may be late by so much: what is due at about the same time is done in one go.
+const GRAIN_NANOS: u32 = 1_000_000;
+
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The end of the grain that `at` is in.
+fn coarse(at: Instant) -> Instant {
+    let into = at.saturating_duration_since(*ORIGIN).subsec_nanos() % GRAIN_NANOS;
+    at + Duration::from_nanos((GRAIN_NANOS - into).into())
+}
+
 impl Future for Sleep {
     type Output = ();
 
@@ -104,11 +116,11 @@ impl Runtime for Smol {
     }
 
     fn sleep_until(at: Instant) -> Sleep {
-        Sleep(Timer::at(at))
+        Sleep(Timer::at(coarse(at)))
     }
 
     fn reset(mut sleep: Pin<&mut Sleep>, at: Instant) {
-        sleep.0.set_at(at);
+        sleep.0.set_at(coarse(at));
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Task<()> {
@@ -140,5 +152,19 @@ impl Runtime for Smol {
     fn close(&mut self) {
         self.calls.clear();
         self.clients.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_close_together_go_off_together_and_never_early() {
+        let base = coarse(*ORIGIN + Duration::from_secs(5));
+        for micros in [0, 1, 400, 999] {
+            let at = base + Duration::from_micros(micros);
+            assert_eq!(coarse(at), base + Duration::from_millis(1));
+        }
     }
 }
