@@ -32,7 +32,8 @@ impl Gateway {
                 }
             }
             Stage::Authorised(_) | Stage::Open => self.end_session(id, 1006, how),
-            Stage::Ending(_) => {}
+            // Messages may have waited for the client to read their answers.
+            Stage::Ending(_) => self.start_messages(id),
         }
     }
 

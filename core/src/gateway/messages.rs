@@ -123,11 +123,12 @@ impl Gateway {
         self.start_disconnect(id);
     }
 
-    /// An open client that does not read its answers gets no more of them made.
+    /// A client that does not read its answers gets no more of them made, for as long as they would
+    /// go to it: until our close frame is queued.
     fn reads_too_slowly(&self, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
-        let socket = session.socket.and_then(|conn| self.sockets.get(conn));
-        matches!(session.stage, Stage::Open) && socket.is_some_and(|socket| socket.send.bytes >= self.config.send_queue)
+        let Some(socket) = session.socket.and_then(|conn| self.sockets.get(conn)) else { return false };
+        matches!(socket.wire, Wire::WebSocket | Wire::CloseReceived(_)) && socket.send.bytes >= self.config.send_queue
     }
 
     /// The API has answered a message, or has not.

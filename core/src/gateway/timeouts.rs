@@ -142,7 +142,13 @@ impl Gateway {
                     self.wait_over(session);
                 }
             }
-            Wire::CloseReceived(_) => self.answer_close(conn),
+            Wire::CloseReceived(_) => {
+                self.answer_close(conn);
+                // Messages may have waited for the client to read their answers, which go nowhere now.
+                if let Some(session) = session {
+                    self.start_messages(session);
+                }
+            }
             Wire::WebSocket => {}
             // Nothing of it has been offered to the socket yet: it is we who are late.
             Wire::Finishing if !socket.send.is_empty() && socket.stall_due == Timestamp::NEVER => {

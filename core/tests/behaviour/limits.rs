@@ -150,3 +150,32 @@ fn a_message_may_be_exactly_max_message_long() {
     assert_eq!(pair.push("a", &"x".repeat(100)).0, 200);
     assert_eq!(pair.push("a", &"x".repeat(101)).0, 413);
 }
+
+#[test]
+fn a_closing_client_that_does_not_read_gets_no_more_answers_made() {
+    for reset in [false, true] {
+        let mut pair = pair(|config| config.send_queue = 100);
+        let sock = pair.open("a");
+        pair.sock(sock).blocked = true;
+        for message in ["one", "two", "three"] {
+            pair.send(sock, text(message));
+        }
+        pair.send(sock, frame(0x88, ""));
+        pair.answer(200, "x".repeat(100));
+        assert_eq!(pair.asked(), Vec::<String>::new());
+        if reset {
+            pair.end(sock, ws2http_core::SocketEnd::Reset);
+        } else {
+            // The close frame is answered now: what else is answered goes nowhere.
+            pair.pass(Duration::from_secs(5));
+        }
+        for message in ["two", "three"] {
+            assert_eq!(pair.calls[0].body(), message);
+            pair.answer(200, "x".repeat(100));
+        }
+        assert_eq!(pair.asked(), ["DELETE /base/a"]);
+        pair.answer(200, "");
+        pair.pass(Duration::from_secs(40));
+        pair.assert_empty();
+    }
+}

@@ -134,7 +134,9 @@ impl Model {
         let spoke = others.iter().any(|other| {
             let other = &self.state.sockets[other];
             let connected = other.life.is_some_and(|life| self.state.lives[life].may_be_ok());
-            connected && (other.spoke || config.on_duplicate == OnDuplicate::Reject)
+            // Whom the gateway does not read, because it takes nothing, is not judged by its silence.
+            let unread = other.not_reading || !other.cuts.is_empty();
+            connected && (other.spoke || unread || config.on_duplicate == OnDuplicate::Reject)
         });
         if spoke && config.on_duplicate != OnDuplicate::Replace {
             right.push(Right::Status(409));
