@@ -86,9 +86,11 @@ pub(super) fn latency(world: &mut World<'_>) -> Played {
     world.happened("DELETEs for a ping timeout")
 }
 
-/// What waits for a reader outside of the gateway must be little against the gateway's own queue.
+/// What waits for a reader outside of the gateway must be little against the gateway's own queue, and pings must not
+/// tell first that nobody reads.
 pub(super) fn slow_readers_plan(plan: &mut Plan) {
     plan.capacity = 64;
+    plan.config.ping_interval = None;
     plan.slow_readers = plan.clients / 5;
     plan.pushers = (plan.clients / 6).max(8);
     plan.push_pause = Duration::from_millis(10);

@@ -62,7 +62,7 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     entry("push-storm", "very many pushes to nobody", |o| play(o, 500, clients::push_storm_plan, clients::push_storm)),
     entry("busy-shard", "one shard has very much to do, and still drops silent clients in time", |o| {
-        play(o, 500, clients::busy_shard_plan, clients::busy_shard)
+        play(o, 150, clients::busy_shard_plan, clients::busy_shard)
     }),
     entry("random-bytes", "a tenth of the clients send random bytes", |o| {
         play(o, 1000, clients::rogues, clients::random_bytes)

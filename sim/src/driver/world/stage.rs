@@ -250,14 +250,14 @@ impl Stage {
     pub(crate) fn finish(&self, outcome: &mut Outcome) {
         let now = self.now();
         let mut books = self.books.borrow_mut();
-        let mut laws = 0;
         for process in &mut books.processes {
             process.model.finish(now);
             outcome.violations.extend_from_slice(process.model.violations());
-            laws += process.model.checks().values().sum::<u64>();
+            for (law, checks) in process.model.checks() {
+                *outcome.checks.entry(*law).or_default() += checks;
+            }
         }
         outcome.violations.sort_by_key(|violation| violation.at);
-        books.counts.insert("checks of laws", laws);
         books.counts.insert("simulated milliseconds", self.millis.get());
         outcome.counts.clone_from(&books.counts);
         outcome.events = books.events;
