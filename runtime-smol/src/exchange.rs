@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_io::AsyncRead;
-use http::{Request, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::response::Parts;
+use http::{Request, Response, StatusCode, Version};
 use isahc::error::ErrorKind;
 use isahc::{AsyncBody, HttpClient};
 use smol::future::poll_fn;
@@ -100,10 +102,22 @@ async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response
             return Err(CallError::TooLarge);
         }
     }
+    if filled == 0 && has_no_end(&head) {
+        return Err(CallError::Broken("closed in the middle of the answer".to_owned()));
+    }
     bytes.truncate(filled);
     // isahc's own notes on the request.
     head.extensions.clear();
     Ok(Response::from_parts(head, bytes.into()))
+}
+
+/// Whether nothing marks the end of the body but the end of the connection, which was not announced. With
+/// no body at all, that is a head that broke off: libcurl takes it for whole.
+fn has_no_end(head: &Parts) -> bool {
+    let marks = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+    head.version == Version::HTTP_11
+        && !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && !marks.iter().any(|name| head.headers.contains_key(name))
 }
 
 /// What an error says about the call. It is never [`CallError::Unsent`]: where libcurl knows that nothing

@@ -218,6 +218,7 @@ fn an_answer_that_breaks_off_is_broken() {
     for answer in [
         "",
         "HTTP/1.1 200",
+        "HTTP/1.1 200 OK\r\nContent-Le",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok",
