@@ -252,8 +252,10 @@ impl Artist {
             let alone_in_line = count == 1 || index + 1 == count && self.setting.calls_per_client == 1;
             let ends =
                 matches!(message.reply, Reply::KickFirst) || self.setting.close_on_failure && message.reply.fails();
+            // Calls beside each other get the answers in the order in which they arrive, whichever that is.
+            let beside_others = count > 1 && self.setting.calls_per_client > 1;
             // What comes at the same moment as the end of a connection may still be served or not.
-            if ends && !alone_in_line || message.reply.surprises() && !(alone && alone_in_line) {
+            if beside_others || ends && !alone_in_line || message.reply.surprises() && !(alone && alone_in_line) {
                 message.reply = Reply::Usual;
             } else if ends || message.reply.surprises() || matches!(message.reply, Reply::PushFirst) {
                 close = false;
