@@ -10,6 +10,9 @@ const PANEL: f64 = 170.0;
 const GAP: f64 = 62.0;
 const FOOT: f64 = 56.0;
 
+/// Keeps lines of the right axis below those of the left one, which would often hide them.
+const APART: f64 = 1.4;
+
 /// A value that changes over time.
 pub(crate) struct Line {
     pub(crate) label: &'static str,
@@ -96,7 +99,7 @@ impl Panel {
             let lines = self.lines.iter().filter(move |line| line.right == right);
             lines.flat_map(|line| &line.points).filter_map(|(_, value)| *value)
         };
-        let (left, right) = (Axis::of(values(false), 4.0), Axis::of(values(true), 4.0));
+        let (left, right) = (Axis::of(values(false), 4.0), Axis::of(values(true).map(|value| value * APART), 4.0));
         for at in time.ticks() {
             let x = across(at, time);
             let _ = writeln!(out, "<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"#eee\"/>");

@@ -19,6 +19,8 @@ impl World<'_> {
         let (way, timeout) = (plan.api_latency, plan.config.api_timeout);
         if !on {
             self.run(timeout + 4 * way)?;
+            // Whose connection lost something in a cut is not told that its caller has gone.
+            self.stage.end_flights_before(self.mended);
         }
         for process in self.stage.running() {
             self.stage.tell(process, Observation::ApiFaults(on));
@@ -45,14 +47,14 @@ impl World<'_> {
     /// Gateways and API do not reach each other.
     pub(crate) fn part_api(&mut self) {
         self.for_gateways(|sim, gateway| sim.partition(gateway, "api"));
-        let broken = self.stage.break_flights();
         self.stage.count("partitions of the API");
-        (0..broken).for_each(|_| self.stage.count("calls cut off"));
+        (0..self.stage.flights()).for_each(|_| self.stage.count("calls cut off"));
     }
 
     /// They do again.
     pub(crate) fn mend_api(&mut self) {
         self.for_gateways(|sim, gateway| sim.repair(gateway, "api"));
+        self.mended = self.stage.now();
     }
 
     /// What gateways and API send each other waits, for less than a call may take.

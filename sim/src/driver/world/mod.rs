@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 use turmoil::Sim;
-use ws2http_core::Report;
+use ws2http_core::{Report, Timestamp};
 
 pub(crate) use super::net::MAX_LATENCY;
 pub(crate) use api::{Api, Mood};
@@ -45,6 +45,8 @@ pub(crate) struct World<'a> {
     backend: Rc<Backend>,
     gateways: Vec<Rc<Gateway>>,
     panicked: u64,
+    /// When gateways and API could reach each other again the last time.
+    mended: Timestamp,
 }
 
 /// The host of a gateway.
@@ -75,7 +77,7 @@ impl World<'_> {
         let software = Rc::clone(&backend);
         sim.host("backend", move || Rc::clone(&software).run());
         let panicked = panics::count();
-        let mut world = World { sim, stage, api, backend, gateways: Vec::new(), panicked };
+        let mut world = World { sim, stage, api, backend, gateways: Vec::new(), panicked, mended: Timestamp::ZERO };
         for _ in world.stage.plan.spare..world.stage.plan.gateways {
             world.add_gateway();
         }

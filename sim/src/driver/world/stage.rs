@@ -38,6 +38,11 @@ struct Place {
     host: usize,
 }
 
+struct Flight {
+    process: ProcessId,
+    arrived: Timestamp,
+}
+
 #[derive(Default)]
 struct Books {
     processes: Vec<Process>,
@@ -46,7 +51,7 @@ struct Books {
     /// Sockets of clients that have not ended.
     sockets: BTreeMap<SocketId, Place>,
     /// Requests at the API that have not ended.
-    flights: BTreeMap<ApiId, ProcessId>,
+    flights: BTreeMap<ApiId, Flight>,
     ids: [u32; 3],
     trace: Option<String>,
     counts: BTreeMap<&'static str, u64>,
@@ -200,28 +205,37 @@ impl Stage {
     /// A request has reached the API.
     pub(crate) fn api_request(&self, process: ProcessId, request: ApiRequest) -> ApiId {
         let id = ApiId(self.id(1));
-        self.books.borrow_mut().flights.insert(id, process);
+        let flight = Flight { process, arrived: self.now() };
+        self.books.borrow_mut().flights.insert(id, flight);
         self.tell(process, Observation::ApiRequest(id, request));
         id
     }
 
     /// A request has ended; told once, whoever sees it first.
     pub(crate) fn api_ended(&self, id: ApiId, ending: ApiEnding) -> bool {
-        let Some(process) = self.books.borrow_mut().flights.remove(&id) else { return false };
-        self.tell(process, Observation::ApiEnded(id, ending));
+        let Some(flight) = self.books.borrow_mut().flights.remove(&id) else { return false };
+        self.tell(flight.process, Observation::ApiEnded(id, ending));
         true
     }
 
-    /// No request that is at the API now will be answered.
-    pub(crate) fn break_flights(&self) -> u64 {
-        let flights: Vec<_> = self.books.borrow().flights.keys().copied().collect();
-        flights.iter().filter(|id| self.api_ended(**id, ApiEnding::Broken)).count() as u64
+    /// How many requests are at the API.
+    pub(crate) fn flights(&self) -> usize {
+        self.books.borrow().flights.len()
+    }
+
+    /// Nobody waits any more for requests that arrived before.
+    pub(crate) fn end_flights_before(&self, time: Timestamp) {
+        self.end_flights(|flight| flight.arrived < time);
     }
 
     /// Requests of a process that is gone are of no use to anybody.
     pub(crate) fn end_flights_of(&self, process: ProcessId) {
+        self.end_flights(|flight| flight.process == process);
+    }
+
+    fn end_flights(&self, which: impl Fn(&Flight) -> bool) {
         let books = self.books.borrow();
-        let flights: Vec<_> = books.flights.iter().filter(|(_, of)| **of == process).map(|(id, _)| *id).collect();
+        let flights: Vec<_> = books.flights.iter().filter(|(_, flight)| which(flight)).map(|(id, _)| *id).collect();
         drop(books);
         for id in flights {
             self.api_ended(id, ApiEnding::Abandoned);
