@@ -29,8 +29,8 @@ pub(crate) struct Socket {
     pub(crate) eof: bool,
     /// Another connect waits for this client to prove that it lives.
     pub(crate) challenged: bool,
-    /// A deadline that came up late has been put off.
-    pub(crate) spared: bool,
+    /// How often in a row a deadline that came up late has been put off.
+    pub(crate) spared: u8,
     /// When bytes last came in.
     pub(crate) last_seen: Timestamp,
     /// Until when a ping must be answered.
@@ -55,7 +55,7 @@ impl Socket {
             paused: false,
             eof: false,
             challenged: false,
-            spared: false,
+            spared: 0,
             last_seen: now,
             pong_due: Timestamp::NEVER,
             stall_due: Timestamp::NEVER,

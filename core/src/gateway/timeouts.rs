@@ -18,8 +18,11 @@ use crate::{ConnId, Timestamp};
 const LATE: Duration = Duration::from_millis(250);
 
 /// After that, sockets have so long to bring what they received, and to take what they are to send,
-/// before they are judged; once for each deadline.
+/// before they are judged.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// How often in a row, where it stands still again and again.
+const GRACES: u8 = 4;
 
 impl Gateway {
     /// Does everything that is due.
@@ -29,11 +32,12 @@ impl Gateway {
         }
         while let Some((at, conn)) = self.timers.due(self.now) {
             let Some(socket) = self.sockets.get_mut(conn).filter(|socket| socket.armed == at) else { continue };
-            if self.now.since(at) >= LATE && !std::mem::replace(&mut socket.spared, true) {
+            if self.now.since(at) >= LATE && socket.spared < GRACES {
+                socket.spared += 1;
                 socket.armed = self.now + GRACE;
                 self.timers.push(socket.armed, conn);
             } else {
-                socket.spared = false;
+                socket.spared = 0;
                 self.socket_due(conn);
             }
         }
@@ -58,7 +62,8 @@ impl Gateway {
     pub(super) fn arm(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get(conn) else { return };
         let next = socket.deadline.min(socket.stall_due).min(socket.pong_due).min(self.ping_due(socket));
-        if next >= socket.armed {
+        // At the end of its grace, everything is looked at.
+        if next >= socket.armed || socket.spared > 0 {
             return;
         }
         self.timers.push(next, conn);

@@ -152,3 +152,39 @@ fn an_answer_that_was_never_offered_to_the_socket_is_not_thrown_away() {
     gateway.transmit(conn, &mut buffer);
     assert!(buffer.starts_with(b"HTTP/1.1 503"));
 }
+
+#[test]
+fn an_answer_is_not_thrown_away_before_a_gateway_that_stood_still_has_asked_its_sockets() {
+    let mut pair = pair(|config| config.max_connections = 0);
+    let sock = pair.socket();
+    pair.sock(sock).blocked = true;
+    let mut handshake = crate::client::handshake("a", "").into_bytes();
+    let (conn, mut out) = (pair.sock(sock).conn, ws2http_core::Out::new());
+    pair.shards[0].handle(pair.now, ws2http_core::Event::Received(conn, &mut handshake), &mut out);
+    // Twice, for longer than --close-timeout.
+    for _ in 0..2 {
+        pair.now = pair.now + Duration::from_secs(6);
+        pair.event(0, ws2http_core::Event::Timeout);
+        // The driver offers it, but has not asked the system yet whether the socket takes anything.
+        pair.event(0, ws2http_core::Event::Sent(conn, 0));
+        pair.pass(Duration::from_millis(200));
+        assert!(!pair.sock(sock).closed);
+    }
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).take_http().status, 503);
+}
+
+#[test]
+fn a_gateway_that_is_always_late_judges_in_the_end() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(30));
+    for _ in 0..4 {
+        pair.now = pair.now + Duration::from_secs(60);
+        pair.event(0, ws2http_core::Event::Timeout);
+        assert!(!pair.sock(sock).closed);
+    }
+    pair.now = pair.now + Duration::from_secs(60);
+    pair.event(0, ws2http_core::Event::Timeout);
+    assert!(pair.sock(sock).closed);
+}
