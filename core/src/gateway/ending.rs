@@ -74,7 +74,8 @@ impl Gateway {
 
     /// Sends the DELETE if everything before it is done; says whether it did.
     pub(super) fn start_disconnect(&mut self, id: SessionId) -> bool {
-        if !self.is_first(id) {
+        let ending = self.sessions.get(id).is_some_and(|session| matches!(session.stage, Stage::Ending(_)));
+        if !ending || !self.is_first(id) {
             return false;
         }
         let early = self.canary(Canary::DeleteEarly);
