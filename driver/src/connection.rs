@@ -1,12 +1,10 @@
-//! A connection's task: reads its socket into the worker's buffer, writes what the gateway has for it.
+//! Connections: reads sockets into the worker's buffer, writes what the gateway has for them.
 //!
-//! The socket itself stands in the worker's table, so that an action that another task brings
-//! about (an answer of the API, a push) is written at once. The task is what the socket's reactor
-//! wakes, and does not own more than its name.
+//! The sockets stand in the worker's table. What an answer of the API or a push brings about is
+//! written at once, by whoever came with it; the one task of all sockets does the rest.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ws2http_core::{ConnId, Event, SocketEnd};
@@ -14,39 +12,45 @@ use ws2http_core::{ConnId, Event, SocketEnd};
 use crate::runtime::Runtime;
 use crate::shard::{Shard, SharedShard};
 
-/// How often one task writes before the others have their turn.
+/// How often one socket is written to before the others have their turn.
 const ROUNDS: usize = 16;
 
-/// How many bytes one task reads before the others have their turn. Frames cost time, not bytes alone: a flood
-/// of pings in one socket must not hold up the messages in all others.
+/// How many bytes are read from one socket before the others have their turn. Frames cost time, not bytes alone: a
+/// flood of pings in one socket must not hold up the messages in all others.
 const READ_IN_A_TURN: usize = 16 * 1024;
 
-/// The task of one connection.
-pub(crate) struct ConnectionTask<R: Runtime> {
-    pub(crate) shard: SharedShard<R>,
-    pub(crate) id: ConnId,
-}
+/// How many sockets have their turn before timers and other tasks have theirs.
+const SOCKETS_IN_A_TURN: usize = 128;
 
-impl<R: Runtime> Future for ConnectionTask<R> {
-    type Output = ();
+/// How many sockets are looked at between two looks at the clock.
+const SOCKETS_AT_ONCE: usize = 8;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // A quarter of a million of these are held at once.
-        const { assert!(size_of::<ConnectionTask<R>>() <= 16) };
-        self.shard.borrow_mut().poll_connection(self.id, cx)
-    }
+/// The task of all sockets.
+pub(crate) fn run<R: Runtime>(shard: SharedShard<R>) -> impl Future<Output = ()> {
+    poll_fn(move |cx| {
+        shard.borrow_mut().poll_sockets(cx);
+        Poll::Pending
+    })
 }
 
 impl<R: Runtime> Shard<R> {
-    fn poll_connection(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<()> {
-        self.read_clock();
-        let Some(socket) = self.sockets.get(id) else {
-            return Poll::Ready(());
-        };
-        match &mut socket.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
+    fn poll_sockets(&mut self, cx: &mut Context<'_>) {
+        self.sockets.look(cx.waker());
+        for count in 0..SOCKETS_IN_A_TURN {
+            let Some(id) = self.sockets.next_due() else { break };
+            if count % SOCKETS_AT_ONCE == 0 {
+                self.read_clock();
+            }
+            self.poll_socket(id);
         }
+        if self.sockets.has_due() {
+            cx.waker().wake_by_ref();
+        }
+        self.set_alarm();
+    }
+
+    fn poll_socket(&mut self, id: ConnId) {
+        let Some(socket) = self.sockets.get(id) else { return };
         if socket.unsent {
             self.write(id);
             self.run_actions();
@@ -54,30 +58,24 @@ impl<R: Runtime> Shard<R> {
         self.half_close(id);
         self.run_actions();
         let mut read = 0;
-        while read < READ_IN_A_TURN {
-            let Some(socket) = self.sockets.get(id) else {
-                return Poll::Ready(());
-            };
-            if !self.gateway.wants_read(id) {
-                return Poll::Pending;
+        while self.gateway.wants_read(id) {
+            let Some(socket) = self.sockets.get(id) else { return };
+            if read >= READ_IN_A_TURN {
+                return socket.waker.wake_by_ref();
             }
-            let end = match R::poll_read(&mut socket.stream, cx, &mut self.input) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => SocketEnd::Eof,
+            let mut cx = Context::from_waker(&socket.waker);
+            match R::poll_read(&mut socket.stream, &mut cx, &mut self.input) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(0)) => self.end(id, SocketEnd::Eof),
                 Poll::Ready(Ok(count)) => {
                     read += count;
                     let event = Event::Received(id, &mut self.input[..count]);
                     self.gateway.handle(self.now, event, &mut self.out);
-                    self.run_actions();
-                    continue;
                 }
-                Poll::Ready(Err(error)) => end_of(&error),
-            };
-            self.end(id, end);
+                Poll::Ready(Err(error)) => self.end(id, end_of(&error)),
+            }
             self.run_actions();
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Sends what the gateway has for a connection, as far as the socket takes it.
@@ -86,16 +84,12 @@ impl<R: Runtime> Shard<R> {
             let Some(socket) = self.sockets.get(id) else {
                 return;
             };
-            // Without a task that could be woken, the first run of the task does it.
-            let Some(waker) = &socket.waker else {
-                return;
-            };
             self.gateway.transmit(id, &mut self.output);
             if self.output.is_empty() {
                 socket.unsent = false;
                 return;
             }
-            match R::poll_write(&mut socket.stream, &mut Context::from_waker(waker), &self.output) {
+            match R::poll_write(&mut socket.stream, &mut Context::from_waker(&socket.waker), &self.output) {
                 Poll::Ready(Ok(0)) => return self.end(id, SocketEnd::Failed),
                 Poll::Ready(Ok(sent)) => {
                     socket.full = false;
@@ -114,7 +108,7 @@ impl<R: Runtime> Shard<R> {
         }
         if let Some(socket) = self.sockets.get(id) {
             socket.unsent = true;
-            socket.wake();
+            socket.waker.wake_by_ref();
         }
     }
 
@@ -123,10 +117,7 @@ impl<R: Runtime> Shard<R> {
         let Some(socket) = self.sockets.get(id).filter(|socket| socket.half_close) else {
             return;
         };
-        let Some(waker) = &socket.waker else {
-            return;
-        };
-        match R::poll_shutdown(&mut socket.stream, &mut Context::from_waker(waker)) {
+        match R::poll_shutdown(&mut socket.stream, &mut Context::from_waker(&socket.waker)) {
             Poll::Ready(Ok(())) => socket.half_close = false,
             Poll::Ready(Err(error)) => self.end(id, end_of(&error)),
             Poll::Pending => {}

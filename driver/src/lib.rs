@@ -7,6 +7,7 @@
 //!
 //! - `runtime.rs`: the trait; `shard.rs`: what a worker's tasks share, and how actions are run
 //! - `worker.rs`: listeners, inbox and timer of one shard; `connection.rs`, `sockets.rs`: clients
+//! - `ready.rs`: what a task of many things looks at next
 //! - `serve.rs`, `listener.rs`: a whole process with its threads; `post.rs`: mail between workers
 //! - `keep_alive.rs`: how long a connection to the API is kept
 
@@ -15,6 +16,7 @@ mod connection;
 mod keep_alive;
 mod listener;
 mod post;
+mod ready;
 mod runtime;
 mod serve;
 mod shard;
@@ -23,6 +25,7 @@ mod worker;
 
 pub use keep_alive::{KEEP_IDLE, keep_alive};
 pub use post::Drain;
+pub use ready::Ready;
 pub use runtime::Runtime;
 pub use serve::serve;
 pub use shard::{Hooks, Shard, SharedShard};

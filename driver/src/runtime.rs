@@ -83,9 +83,6 @@ pub trait Runtime: Sized + 'static {
     /// Runs a task on this thread.
     fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Self::Task;
 
-    /// Lets a task run to its end.
-    fn detach(task: Self::Task);
-
     /// Calls the API ([`ws2http_core::Action::Call`]); [`Shard::reply`] has to follow, and not before
     /// this has returned.
     fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool);

@@ -17,7 +17,6 @@ use ws2http_core::{
 };
 
 use crate::clock::Clock;
-use crate::connection::ConnectionTask;
 use crate::post::{Letter, Post};
 use crate::runtime::Runtime;
 use crate::sockets::Sockets;
@@ -112,8 +111,9 @@ impl<R: Runtime> Shard<R> {
     pub(crate) fn accept(&mut self, stream: R::Stream, address: IpAddr, surface: Surface) {
         self.read_clock();
         let id = self.gateway.accept(self.now, Peer { address, surface }, &mut self.out);
-        self.start(id, stream);
+        self.sockets.insert(id, stream);
         self.run_actions();
+        self.set_alarm();
     }
 
     /// Takes in what another worker, or the operator, sent.
@@ -126,22 +126,18 @@ impl<R: Runtime> Shard<R> {
             Letter::Finish => self.finished = true,
         }
         self.run_actions();
+        self.set_alarm();
     }
 
     fn adopt(&mut self, stream: std::io::Result<R::Stream>, handoff: HandOff) {
         let id = self.gateway.adopt(self.now, handoff, &mut self.out);
         match stream {
-            Ok(stream) => self.start(id, stream),
+            Ok(stream) => self.sockets.insert(id, stream),
             Err(error) => {
                 tracing::warn!("a socket was lost on its way to its shard: {error}");
                 self.handle(Event::SocketEnded(id, SocketEnd::Failed));
             }
         }
-    }
-
-    fn start(&mut self, id: ConnId, stream: R::Stream) {
-        self.sockets.insert(id, stream);
-        R::detach(self.runtime.spawn(ConnectionTask { shard: self.shared(), id }));
     }
 
     /// Tells the gateway something. [`Shard::run_actions`] has to follow.
@@ -153,6 +149,7 @@ impl<R: Runtime> Shard<R> {
     pub fn reply(&mut self, call: CallId, result: Result<Response<Bytes>, CallError>) {
         self.handle(Event::Reply(call, result));
         self.run_actions();
+        self.set_alarm();
     }
 
     /// How long it takes until the gateway gives a call up, for HTTP clients that keep the time themselves.
@@ -178,6 +175,7 @@ impl<R: Runtime> Shard<R> {
     }
 
     /// Runs what the gateway asks for, and what comes of it, until it asks for nothing more.
+    /// [`Shard::set_alarm`] has to follow at the end of the turn.
     pub(crate) fn run_actions(&mut self) {
         loop {
             self.queue.extend(self.out.actions.drain(..));
@@ -186,7 +184,6 @@ impl<R: Runtime> Shard<R> {
                 None => break,
             }
         }
-        self.set_alarm();
     }
 
     #[deny(clippy::wildcard_enum_match_arm)]
@@ -195,7 +192,7 @@ impl<R: Runtime> Shard<R> {
             Action::Transmit(conn) => self.write(conn),
             Action::Resume(conn) => {
                 if let Some(socket) = self.sockets.get(conn) {
-                    socket.wake();
+                    socket.waker.wake_by_ref();
                 }
             }
             Action::Shutdown(conn) => {
@@ -243,8 +240,9 @@ impl<R: Runtime> Shard<R> {
         gateway.into_iter().chain(self.runtime.deadline()).min()
     }
 
-    /// A timer that is set too early is left alone: looking at the clock once too often is cheaper.
-    fn set_alarm(&mut self) {
+    /// Sees to it that the timer is not too late. One that is set too early is left alone: looking at the
+    /// clock once too often is cheaper.
+    pub(crate) fn set_alarm(&mut self) {
         if let Some(deadline) = self.deadline()
             && self.alarm.is_none_or(|alarm| deadline < alarm)
         {
@@ -259,6 +257,7 @@ impl<R: Runtime> Shard<R> {
             self.handle(Event::Timeout);
         }
         self.run_actions();
+        self.set_alarm();
     }
 
     /// Closes everything, at the worker's end.

@@ -14,11 +14,12 @@ use futures_core::Stream;
 use ws2http_core::{Config, Gateway, ShardId, Shared, Surface};
 
 use crate::clock::Clock;
+use crate::connection;
 use crate::post::{Drain, Letter, Post};
 use crate::runtime::Runtime;
 use crate::shard::{Hooks, Shard, ShardParts, SharedShard};
 
-/// Letters, or rounds of the timer, before the other tasks have their turn.
+/// Letters, connects or rounds of the timer before the other tasks have their turn.
 const ROUNDS: usize = 64;
 
 /// How long a listener rests after an error such as running out of descriptors.
@@ -90,13 +91,11 @@ impl<R: Runtime> Worker<R> {
         let Worker { shard: id, config, shared, seed, clock, post, mut inbox, hooks } = self;
         let gateway = Gateway::new(Arc::clone(&config), id, shared, seed, clock.timestamp(R::now()));
         let shard = Shard::new(ShardParts { runtime, id, config, gateway, clock, post, hooks });
-        let accepting: Vec<R::Task> = listeners
-            .into_iter()
-            .map(|(surface, listener)| {
-                let accepting = accept_all(Rc::clone(&shard), listener, surface);
-                shard.borrow().runtime.spawn(accepting)
-            })
-            .collect();
+        let mut tasks = vec![shard.borrow().runtime.spawn(connection::run(Rc::clone(&shard)))];
+        tasks.extend(listeners.into_iter().map(|(surface, listener)| {
+            let accepting = accept_all(Rc::clone(&shard), listener, surface);
+            shard.borrow().runtime.spawn(accepting)
+        }));
         let mut timer = pin!(R::sleep_until(R::now()));
         poll_fn(|cx| {
             if poll_inbox(&shard, &mut inbox, cx).is_ready() {
@@ -106,7 +105,7 @@ impl<R: Runtime> Worker<R> {
             Poll::Pending
         })
         .await;
-        drop(accepting);
+        drop(tasks);
         shard.borrow_mut().close();
     }
 }
@@ -165,7 +164,10 @@ fn poll_timer<R: Runtime>(shard: &SharedShard<R>, clock: Clock, mut timer: Pin<&
 
 async fn accept_all<R: Runtime>(shard: SharedShard<R>, listener: R::Listener, surface: Surface) {
     let mut warned: Option<Instant> = None;
-    loop {
+    for count in 1_usize.. {
+        if count.is_multiple_of(ROUNDS) {
+            give_way().await;
+        }
         match R::accept(&listener).await {
             Ok((stream, address)) => shard.borrow_mut().accept(stream, address, surface),
             // The client was gone before it was let in: nothing is wrong here.
@@ -183,4 +185,17 @@ async fn accept_all<R: Runtime>(shard: SharedShard<R>, listener: R::Listener, su
             }
         }
     }
+}
+
+/// Lets the other tasks have their turn.
+async fn give_way() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -127,10 +127,6 @@ impl Runtime for Smol {
         self.executor.spawn(task)
     }
 
-    fn detach(task: Task<()>) {
-        task.detach();
-    }
-
     fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
         exchange::call(shard, id, request, fresh);
     }

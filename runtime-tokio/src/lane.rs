@@ -1,14 +1,15 @@
 //! A lane: one connection to the API that serves one call after the other.
 //!
-//! As with clients' sockets, the connection stands in the worker's table: a call is written to it
-//! at once, by whoever brought it about. The task is what the connection's reactor wakes.
+//! As with clients' sockets, the connections stand in the worker's table: a call is written at once,
+//! by whoever brought it about, and one task takes the answers of all.
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Request;
+use tokio::task::coop::unconstrained;
 use tokio::task::spawn_local;
 use ws2http_core::{Answer, CallError, CallId};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
@@ -18,8 +19,8 @@ use crate::lanes::LaneId;
 use crate::net::Net;
 use crate::runtime::Tokio;
 
-/// Calls that one lane's task may end before the other tasks have their turn.
-const ROUNDS: usize = 16;
+/// Lanes that are looked at before the other tasks have their turn.
+const LANES_IN_A_TURN: usize = 128;
 
 /// The shard of a worker on tokio.
 type TokioShard<N> = Shard<Tokio<N>>;
@@ -33,72 +34,76 @@ pub(crate) fn call<N: Net>(shard: &mut TokioShard<N>, id: CallId, request: Reque
         }
         shard.runtime.lanes.close(lane);
     }
+    if shard.runtime.lanes.task.is_none() {
+        let task = spawn_local(unconstrained(run(shard.shared())));
+        shard.runtime.lanes.task = Some(task.abort_handle());
+    }
     let lane = shard.runtime.lanes.open(id);
-    let task = spawn_local(run(shard.shared(), lane, request));
+    let task = spawn_local(open(shard.shared(), lane, request));
     shard.runtime.lanes.started(lane, task.abort_handle());
 }
 
 /// Whether the API, as far as is known here, has not closed an idle lane's connection.
 fn is_usable<N: Net>(tokio: &mut Tokio<N>, lane: LaneId) -> bool {
     let link = tokio.lanes.link(lane);
-    link.is_some_and(|(link, waker)| !link.has_ended(&mut tokio.input, &mut Context::from_waker(waker)))
+    link.is_some_and(|(link, mut cx)| !link.has_ended(&mut tokio.input, &mut cx))
 }
 
 fn send<N: Net>(shard: &mut TokioShard<N>, lane: LaneId, request: Request<Bytes>) {
     let limit = shard.config().max_message;
     let Tokio { lanes, output, .. } = &mut shard.runtime;
-    if let Some((link, waker)) = lanes.link(lane) {
-        link.send(request, limit, output, &mut Context::from_waker(waker));
+    if let Some((link, mut cx)) = lanes.link(lane) {
+        link.send(request, limit, output, &mut cx);
     }
 }
 
-/// A lane's task.
-async fn run<N: Net>(shard: SharedShard<Tokio<N>>, lane: LaneId, first: Request<Bytes>) {
+/// Opens a lane's connection for its first call.
+async fn open<N: Net>(shard: SharedShard<Tokio<N>>, lane: LaneId, first: Request<Bytes>) {
     let api = Rc::clone(&shard.borrow().runtime.api);
-    match api.connect().await {
+    let opened = api.connect().await;
+    let shard = &mut *shard.borrow_mut();
+    match opened {
         Ok(stream) => {
-            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-            opened(&mut shard.borrow_mut(), lane, Link::new(stream), first, &waker);
-            poll_fn(|cx| poll(&mut shard.borrow_mut(), lane, cx)).await;
+            shard.runtime.lanes.connected(lane, Link::new(stream));
+            send(shard, lane, first);
+            poll_lane(shard, lane);
         }
-        Err(error) => call_ended(&mut shard.borrow_mut(), lane, Err(CallError::Connect(error))),
+        Err(error) => call_ended(shard, lane, Err(CallError::Connect(error))),
     }
 }
 
-fn opened<N: Net>(
-    shard: &mut TokioShard<N>,
-    lane: LaneId,
-    link: Link<N::Stream>,
-    first: Request<Bytes>,
-    waker: &Waker,
-) {
-    shard.runtime.lanes.connected(lane, link);
-    shard.runtime.lanes.wake_by(lane, waker);
-    send(shard, lane, first);
+/// The task of all lanes.
+async fn run<N: Net>(shard: SharedShard<Tokio<N>>) {
+    poll_fn(|cx| {
+        poll_lanes(&mut shard.borrow_mut(), cx);
+        Poll::Pending
+    })
+    .await
 }
 
-/// Moves a lane on. Ready when its task is of no more use.
-fn poll<N: Net>(shard: &mut TokioShard<N>, lane: LaneId, cx: &mut Context<'_>) -> Poll<()> {
-    shard.runtime.lanes.wake_by(lane, cx.waker());
-    for _ in 0..ROUNDS {
-        let Tokio { lanes, input, .. } = &mut shard.runtime;
-        let Some((link, _)) = lanes.link(lane) else {
-            return Poll::Ready(());
-        };
-        if link.is_idle() {
-            if link.has_ended(input, cx) {
-                lanes.lost(lane);
-                return Poll::Ready(());
-            }
-            return Poll::Pending;
-        }
-        match link.poll_answer(input, cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(answer) => call_ended(shard, lane, answer),
-        }
+fn poll_lanes<N: Net>(shard: &mut TokioShard<N>, cx: &mut Context<'_>) {
+    shard.runtime.lanes.look(cx.waker());
+    for _ in 0..LANES_IN_A_TURN {
+        let Some(lane) = shard.runtime.lanes.next_due() else { return };
+        poll_lane(shard, lane);
     }
-    cx.waker().wake_by_ref();
-    Poll::Pending
+    if shard.runtime.lanes.has_due() {
+        cx.waker().wake_by_ref();
+    }
+}
+
+/// Takes a lane's answer, as far as it has come in.
+fn poll_lane<N: Net>(shard: &mut TokioShard<N>, lane: LaneId) {
+    let Tokio { lanes, input, .. } = &mut shard.runtime;
+    let Some((link, mut cx)) = lanes.link(lane) else { return };
+    if link.is_idle() {
+        if link.has_ended(input, &mut cx) {
+            lanes.lost(lane);
+        }
+    } else if let Poll::Ready(answer) = link.poll_answer(input, &mut cx) {
+        // The lane that is kept has been asked for its end: it is looked at again when something comes in.
+        call_ended(shard, lane, answer);
+    }
 }
 
 /// Tells the gateway how a call ended. Its lane is put by, or closed.

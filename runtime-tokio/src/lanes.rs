@@ -1,34 +1,36 @@
 //! Which lane serves which call, and which lanes are idle.
 //!
-//! A lane is one kept-alive connection to the API with a task of its own (`lane.rs`).
+//! A lane is one kept-alive connection to the API (`lane.rs`).
 
-use std::task::Waker;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
+use ws2http_driver::Ready;
 
 use crate::exchange::Link;
 
-/// Names a lane of its worker. Used again only after its task has ended or will not run again.
+/// Names a lane of its worker. Used again only after its connection is closed.
 pub(crate) type LaneId = u32;
 
 struct Lane<S> {
-    /// Ends the task. `None` in a free place.
-    task: Option<AbortHandle>,
-    /// Wakes the task.
+    state: State<S>,
+    /// Has the lane looked at.
     waker: Waker,
-    /// The connection; `None` while it is being opened.
-    link: Option<Link<S>>,
     /// The call under way.
     call: Option<CallId>,
     /// A call has been answered by it.
     used: bool,
 }
 
-impl<S> Lane<S> {
-    fn vacant() -> Self {
-        Lane { task: None, waker: Waker::noop().clone(), link: None, call: None, used: false }
-    }
+enum State<S> {
+    /// The place is free.
+    Vacant,
+    /// A task opens the connection; `None` before it has begun.
+    Opening(Option<AbortHandle>),
+    Open(Link<S>),
 }
 
 /// The lanes of one worker.
@@ -42,11 +44,26 @@ pub(crate) struct Lanes<S> {
     calls: Vec<Option<(CallId, LaneId)>>,
     /// When to look for idle lanes to close; perhaps too early, never too late.
     sweep: Option<Timestamp>,
+    ready: Arc<Ready<LaneId>>,
+    /// Those to look at next.
+    due: VecDeque<LaneId>,
+    /// The task that looks at them, once there has been a lane.
+    pub(crate) task: Option<AbortHandle>,
 }
 
 impl<S> Lanes<S> {
     pub(crate) fn new(max_idle: usize) -> Self {
-        Lanes { lanes: Vec::new(), free: Vec::new(), idle: Vec::new(), max_idle, calls: Vec::new(), sweep: None }
+        Lanes {
+            lanes: Vec::new(),
+            free: Vec::new(),
+            idle: Vec::new(),
+            max_idle,
+            calls: Vec::new(),
+            sweep: None,
+            ready: Ready::new(),
+            due: VecDeque::new(),
+            task: None,
+        }
     }
 
     /// Takes the idle lane that was used last.
@@ -57,33 +74,50 @@ impl<S> Lanes<S> {
     /// A place for a new lane, whose first call is this one.
     pub(crate) fn open(&mut self, call: CallId) -> LaneId {
         let id = self.free.pop().unwrap_or_else(|| {
-            self.lanes.push(Lane::vacant());
             // Each lane is a descriptor; the system has fewer than this can count.
-            LaneId::try_from(self.lanes.len() - 1).expect("fewer lanes than descriptors")
+            let id = LaneId::try_from(self.lanes.len()).expect("fewer lanes than descriptors");
+            let waker = self.ready.waker(id);
+            self.lanes.push(Lane { state: State::Vacant, waker, call: None, used: false });
+            id
         });
+        let lane = &mut self.lanes[id as usize];
+        (lane.state, lane.used) = (State::Opening(None), false);
         self.begin(id, call);
         id
     }
 
-    /// Names the task of a new lane.
+    /// Names the task that opens a lane.
     pub(crate) fn started(&mut self, id: LaneId, task: AbortHandle) {
-        self.lanes[id as usize].task = Some(task);
+        self.lanes[id as usize].state = State::Opening(Some(task));
     }
 
     /// The lane's connection is open.
     pub(crate) fn connected(&mut self, id: LaneId, link: Link<S>) {
-        self.lanes[id as usize].link = Some(link);
+        self.lanes[id as usize].state = State::Open(link);
     }
 
-    /// The lane's connection, and what wakes its task.
-    pub(crate) fn link(&mut self, id: LaneId) -> Option<(&mut Link<S>, &Waker)> {
+    /// The lane's connection, and what has it looked at.
+    pub(crate) fn link(&mut self, id: LaneId) -> Option<(&mut Link<S>, Context<'_>)> {
         let lane = &mut self.lanes[id as usize];
-        lane.link.as_mut().map(|link| (link, &lane.waker))
+        match &mut lane.state {
+            State::Open(link) => Some((link, Context::from_waker(&lane.waker))),
+            State::Vacant | State::Opening(_) => None,
+        }
     }
 
-    /// Remembers how to wake the lane's task.
-    pub(crate) fn wake_by(&mut self, id: LaneId, waker: &Waker) {
-        self.lanes[id as usize].waker.clone_from(waker);
+    /// Asks for those that have something to do; the next one that has wakes `task`.
+    pub(crate) fn look(&mut self, task: &Waker) {
+        self.ready.take(task, &mut self.due);
+    }
+
+    /// The next one to look at. It may have been closed meanwhile.
+    pub(crate) fn next_due(&mut self) -> Option<LaneId> {
+        self.due.pop_front()
+    }
+
+    /// There are more to look at.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
     }
 
     /// Notes that a lane serves a call.
@@ -146,22 +180,22 @@ impl<S> Lanes<S> {
         self.sweep = self.idle.iter().map(|(_, until)| *until).min();
     }
 
-    /// Closes a lane's connection and ends its task.
+    /// Closes a lane's connection, or does not open it.
     pub(crate) fn close(&mut self, id: LaneId) {
-        let lane = std::mem::replace(&mut self.lanes[id as usize], Lane::vacant());
-        if let Some(task) = lane.task {
-            task.abort();
-            self.free.push(id);
+        match std::mem::replace(&mut self.lanes[id as usize].state, State::Vacant) {
+            State::Vacant => return,
+            State::Opening(task) => task.iter().for_each(AbortHandle::abort),
+            State::Open(_) => {}
         }
+        self.free.push(id);
     }
 
     /// Closes all connections.
     pub(crate) fn clear(&mut self) {
-        for task in self.lanes.drain(..).filter_map(|lane| lane.task) {
-            task.abort();
-        }
+        let ids = 0..self.lanes.len();
+        ids.filter_map(|id| LaneId::try_from(id).ok()).for_each(|id| self.close(id));
+        self.task.iter().for_each(AbortHandle::abort);
         self.idle.clear();
         self.calls.clear();
-        self.free.clear();
     }
 }

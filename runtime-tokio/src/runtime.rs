@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Sleep, sleep_until};
 use ws2http_core::{CallId, Timestamp};
@@ -49,13 +50,11 @@ impl<N: Net> Tokio<N> {
 }
 
 /// A task that ends when this is dropped.
-pub(crate) struct Task(Option<JoinHandle<()>>);
+pub(crate) struct Task(JoinHandle<()>);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        self.0.abort();
     }
 }
 
@@ -105,11 +104,8 @@ impl<N: Net> Runtime for Tokio<N> {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Task {
-        Task(Some(spawn_local(task)))
-    }
-
-    fn detach(mut task: Task) {
-        task.0 = None;
+        // What polls many things has its own measure, not tokio's.
+        Task(spawn_local(unconstrained(task)))
     }
 
     fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
