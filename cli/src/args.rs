@@ -87,7 +87,7 @@ pub(crate) struct Args {
     /// Largest message, push or API answer
     #[arg(long, env = "WS2HTTP_MAX_MESSAGE", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
     pub(crate) max_message: usize,
-    /// Bytes that may wait for one client to read them; a push beyond is answered 503
+    /// Bytes that may wait for one client to read them (a message counts 64 more); a push beyond is answered 503
     #[arg(long, env = "WS2HTTP_SEND_QUEUE", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
     pub(crate) send_queue: usize,
     /// Messages of one client that may wait for the API; then its socket is not read
