@@ -110,7 +110,7 @@ pub(crate) struct Args {
     #[arg(long, env = "WS2HTTP_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = LIMITS)]
     pub(crate) threads: Option<u16>,
 
-    /// How long one call to the API may take
+    /// How long one call to the API may take; what it answers later counts for nothing
     #[arg(long, env = "WS2HTTP_API_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = some_time, help_heading = TIMING)]
     pub(crate) api_timeout: Duration,
     /// How long a request head may take, a body may make no progress, a reconnect may wait for its predecessor's DELETE
