@@ -15,7 +15,7 @@ import tempfile
 import traceback
 
 from check_client import Api, Closed, PushTarget, Refused, WebSocket
-from check_servers import STARTERS, end_all, free_port, start_gateway, wait_until
+from check_servers import STARTERS, end, end_all, free_port, start_gateway, wait, wait_for_output
 
 TICKET, TOKEN = "let-me-in", "only-the-api-knows"
 QUERY = f"?ticket={TICKET}"
@@ -28,7 +28,7 @@ def equal(actual, expected):
     assert actual == expected, f"{actual!r} instead of {expected!r}"
 
 
-# Plain HTTP, straight to the API: World has `api`, `pushes` (a PushTarget) and `log` (a Process).
+# Plain HTTP, straight to the API: World has `api`, `pushes` (a PushTarget) and `log` (a Program).
 
 
 def http_connect_and_message(world):
@@ -86,7 +86,7 @@ def http_late_and_repeated_disconnect(world):
     for _ in range(2):
         world.api.disconnect("carol", "new", "1006", "EOF")
     equal(world.api.text("alice", "1", "who"), "alice")
-    world.log.wait_for_output('carol left: 1006 "EOF"')
+    wait_for_output(world.log, 'carol left: 1006 "EOF"')
 
 
 HTTP_CHECKS = [
@@ -95,7 +95,7 @@ HTTP_CHECKS = [
 ]
 
 
-# WebSocket clients through the gateway: World has `port`, `gateway` and `log` (Processes).
+# WebSocket clients through the gateway: World has `port`, `gateway` and `log` (Programs).
 
 
 def connect(world, client_id):
@@ -148,12 +148,12 @@ def ws_disconnects_and_reconnect(world):
     equal(alice.ask("who"), "alice, bob")
     bob.close(4000, "going home")  # its close frame is answered only after the API has seen it
     equal(alice.ask("who"), "alice")
-    world.log.wait_for_output('bob left: 4000 "going home"')
+    wait_for_output(world.log, 'bob left: 4000 "going home"')
     bob = connect(world, "bob")
     equal(bob.ask("who"), "alice, bob")
     bob.drop()
-    wait_until("the API hears of the lost connection", lambda: alice.ask("who") == "alice")
-    world.log.wait_for_output("bob left: 1006 ")
+    wait("the API hears of the lost connection", lambda: alice.ask("who") == "alice")
+    wait_for_output(world.log, "bob left: 1006 ")
     alice.close()
 
 
@@ -168,7 +168,7 @@ def ws_replaced_connection_stays_on_the_list(world):
         raise AssertionError(f"{late!r} instead of a close")
     old.drop()
     equal(new.ask("who"), "alice")
-    world.log.wait_for_output('alice left: 1008 "replaced"')
+    wait_for_output(world.log, 'alice left: 1008 "replaced"')
     new.close()
 
 
@@ -183,7 +183,7 @@ def ws_push_needs_the_token(world):
 
 def ws_gateway_ends(world):
     last = connect(world, "last")
-    code = world.gateway.end(signal.SIGTERM)
+    code = end(world.gateway, signal.SIGTERM)
     equal(code, 0)
     try:
         late = last.receive()
@@ -192,7 +192,7 @@ def ws_gateway_ends(world):
     else:
         raise AssertionError(f"{late!r} instead of a close")
     last.drop()
-    world.log.wait_for_output("last left: 1001 ")
+    wait_for_output(world.log, "last left: 1001 ")
 
 
 WS_CHECKS = [
@@ -261,8 +261,8 @@ def run_all(tally, prefix, start, checks, world):
     else:
         tally.failed += len(checks)
     if tally.failed > before:
-        for process in filter(None, (getattr(world, "log", None), getattr(world, "gateway", None))):
-            print(f"--- {process.name}\n{process.output()}---")
+        for program in filter(None, (getattr(world, "log", None), getattr(world, "gateway", None))):
+            print(f"--- {program.name}\n{program.output()}---")
     end_all()
 
 

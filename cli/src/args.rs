@@ -87,7 +87,7 @@ pub(crate) struct Args {
     /// Largest message, push or API answer
     #[arg(long, env = "WS2HTTP_MAX_MESSAGE", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
     pub(crate) max_message: usize,
-    /// Bytes that may wait for one client to read them; a push beyond is answered 503
+    /// Bytes that may wait for one client to read them (a message counts 64 more); a push beyond is answered 503
     #[arg(long, env = "WS2HTTP_SEND_QUEUE", value_name = "SIZE", default_value = "1MiB", value_parser = some_size, help_heading = MESSAGES)]
     pub(crate) send_queue: usize,
     /// Messages of one client that may wait for the API; then its socket is not read
@@ -110,7 +110,7 @@ pub(crate) struct Args {
     #[arg(long, env = "WS2HTTP_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = LIMITS)]
     pub(crate) threads: Option<u16>,
 
-    /// How long one call to the API may take
+    /// How long one call to the API may take; what it answers later counts for nothing
     #[arg(long, env = "WS2HTTP_API_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = some_time, help_heading = TIMING)]
     pub(crate) api_timeout: Duration,
     /// How long a request head may take, a body may make no progress, a reconnect may wait for its predecessor's DELETE

@@ -49,6 +49,9 @@ impl Reporter {
                 "DELETE of {} (connection {connection}) given up after {attempts} attempts",
                 one_line(&client)
             )),
+            Report::MessagesLost { messages } => {
+                warn!("{messages} messages of clients did not reach the API before the drain ended");
+            }
         }
     }
 

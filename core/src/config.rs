@@ -53,7 +53,8 @@ pub struct Config {
     pub max_api_connections: usize,
     /// Idle kept-alive connections to the API in the whole process.
     pub max_idle_api_connections: usize,
-    /// Bytes that may wait for one client to read them.
+    /// Bytes that may wait for one client to read them; each frame counts 64 more than it is long, as that
+    /// is what holds it in memory. One message is always let in.
     pub send_queue: usize,
     /// Messages of one client that may wait for the API.
     pub receive_queue_messages: u32,

@@ -191,6 +191,11 @@ pub enum Report {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A drain has ended before the API could be told these messages of clients.
+    MessagesLost {
+        /// How many they are.
+        messages: u64,
+    },
 }
 
 /// The caller's buffer for actions: handed to every mutating call, drained after it, used again.

@@ -31,6 +31,7 @@ mod metrics;
 mod origin;
 mod pool;
 mod retries;
+mod send_queue;
 mod session;
 mod slab;
 mod socket;

@@ -114,6 +114,7 @@ pub struct Counters {
     pub(crate) message_bytes_sent: u64,
     pub(crate) disconnects_repeated: u64,
     pub(crate) disconnects_lost: u64,
+    pub(crate) messages_lost: u64,
     pub(crate) durations: [Histogram; METHODS.len()],
     /// Gauge: open WebSockets.
     pub(crate) active_connections: u64,
@@ -174,6 +175,7 @@ impl Counters {
             message_bytes_sent,
             disconnects_repeated,
             disconnects_lost,
+            messages_lost,
             durations: _,
             active_connections,
             sockets,
@@ -191,6 +193,7 @@ impl Counters {
             message_bytes_sent,
             disconnects_repeated,
             disconnects_lost,
+            messages_lost,
             active_connections,
             sockets,
             calls_in_flight,
@@ -268,6 +271,8 @@ impl Counters {
         );
         page.counter("ws2http_disconnects_repeated_total", "DELETEs sent again.", self.disconnects_repeated);
         page.counter("ws2http_disconnects_lost_total", "DELETEs given up.", self.disconnects_lost);
+        let help = "Messages from clients that no call was made for by the end of a drain.";
+        page.counter("ws2http_messages_lost_total", help, self.messages_lost);
         let name = "ws2http_api_call_duration_seconds";
         page.family(name, "histogram", "Time from a call's start to its end.");
         for (method, histogram) in METHODS.iter().zip(&self.durations) {

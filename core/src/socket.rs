@@ -1,6 +1,6 @@
 //! The state of one socket: what is on the wire, in both directions.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use crate::control::ControlRequest;
 use crate::event::{Peer, ProcessStats};
 use crate::http::{BodyReader, HeadScan};
 use crate::metrics::{Counters, Refused};
-use crate::pool::List;
+use crate::send_queue::SendQueue;
 use crate::session::SessionId;
 use crate::time::Timestamp;
 use crate::ws::Decoder;
@@ -82,51 +82,6 @@ pub(crate) enum Wire {
     Finishing,
     /// FIN is sent. What still comes in is thrown away, so that no reset overtakes our last bytes.
     Lingering,
-}
-
-/// Bytes that wait for the socket.
-#[derive(Debug)]
-pub(crate) struct SendQueue {
-    pub(crate) list: List,
-    /// Payload and frame heads not written yet.
-    pub(crate) bytes: usize,
-    /// How many chunks they are in.
-    pub(crate) count: u32,
-    /// So much of the first chunk is written.
-    pub(crate) offset: usize,
-}
-
-impl SendQueue {
-    pub(crate) const fn new() -> Self {
-        SendQueue { list: List::new(), bytes: 0, count: 0, offset: 0 }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
-    }
-
-    /// Whether a client whose socket is read could add to it: an empty pong is two bytes, but costs a chunk.
-    pub(crate) fn has_room(&self, limit: usize) -> bool {
-        self.bytes < limit && self.count as usize * size_of::<Chunk>() < limit
-    }
-}
-
-/// A frame (head and payload) or a piece of HTTP (payload only).
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    pub(crate) head: [u8; 10],
-    pub(crate) head_len: u8,
-    pub(crate) payload: Bytes,
-}
-
-impl Chunk {
-    pub(crate) fn plain(payload: Bytes) -> Self {
-        Chunk { head: [0; 10], head_len: 0, payload }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        usize::from(self.head_len) + self.payload.len()
-    }
 }
 
 /// A connection on which HTTP requests come in.

@@ -15,17 +15,20 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
 #[allow(unsafe_code)] // An allocator cannot be written otherwise; this one only counts and passes on.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        LIVE.set(LIVE.get() + layout.size() as isize);
         // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.set(LIVE.get() - layout.size() as isize);
         // SAFETY: as above; the pointer came from `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -233,4 +236,50 @@ fn hand_off(world: &mut World, request: &mut [u8]) -> Option<Box<HandOff>> {
         .actions
         .drain(..)
         .find_map(|action| if let Action::HandOff(_, ShardId(1), handoff) = action { Some(handoff) } else { None })
+}
+
+/// Bytes that `work` has taken from the heap and not given back.
+fn kept(work: impl FnOnce()) -> usize {
+    let before = LIVE.get();
+    work();
+    usize::try_from(LIVE.get() - before).unwrap_or(0)
+}
+
+#[test]
+fn a_full_send_queue_takes_up_what_it_counts() {
+    let limit = Config::new(ApiAddress::parse("http://api:8000/").unwrap()).send_queue;
+    for size in [0, 1, 60, 125] {
+        let mut world = open();
+        let conn = world.conn;
+        let ping = [&[0x89, 0x80 | size as u8, 0, 0, 0, 0][..], &vec![b'x'; size]].concat();
+        let held = kept(|| {
+            while world.shards[0].wants_read(conn) {
+                world.handle(Event::Received(conn, &mut ping.clone()));
+            }
+        });
+        assert!((limit / 2..limit + limit / 8).contains(&held), "pongs of {size} bytes: {held} bytes for {limit}");
+    }
+}
+
+#[test]
+fn pushes_to_a_full_send_queue_take_up_what_they_count() {
+    let limit = Config::new(ApiAddress::parse("http://api:8000/").unwrap()).send_queue;
+    for size in [1, 7, 100, 40_000] {
+        let mut world = open();
+        let control = world.accept();
+        let head = format!("POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: {size}\r\n\r\n");
+        let request = [head.as_bytes(), &vec![b'x'; size]].concat();
+        let held = kept(|| {
+            let mut full = false;
+            while !full {
+                // In pieces, as they come from a socket.
+                for piece in request.clone().chunks_mut(16 * 1024) {
+                    world.handle(Event::Received(control, piece));
+                }
+                world.written_to(control);
+                full = world.buffer.starts_with(b"HTTP/1.1 503");
+            }
+        });
+        assert!((limit / 2..limit + limit / 8).contains(&held), "pushes of {size} bytes: {held} bytes for {limit}");
+    }
 }

@@ -50,8 +50,8 @@ BOUNDS = {
     "connects": Bound(2, {"let in": 500 - OTHERS, "refused 503": 4_500 + OTHERS}, {'ws2http_refusals_total{reason="capacity"}': 4_500 + OTHERS}, "--max-connections 500"),
     "messages": Bound(4, {}, {'ws2http_messages_received_total{type="binary"}': 100}),
     "fragments": Bound(100, {"cut off": 100}, {'ws2http_closes_total{code="1009"}': 100}),
-    # --send-queue bounds what is sent; small pongs take about as much again for what holds each of them.
-    "pings": Bound(50 * 2, {}, {}),
+    # --send-queue bounds what waits, and what holds it.
+    "pings": Bound(50 * 1, {}, {}),
     # Each DELETE may have a connection to the API of its own (--max-api-connections).
     "close_storm": Bound(5_000 * 20 / 1024, {}, {"connections_closed": 5_000}),
     "ids": Bound(2_000 * 20 / 1024, {"slower than random ids": at_most(4)}, {"connections_closed": 6_000}),

@@ -106,6 +106,8 @@ async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response
         return Err(CallError::Broken("closed in the middle of the answer".to_owned()));
     }
     bytes.truncate(filled);
+    // It may wait for the client: without the room that was not needed.
+    let bytes = bytes.into_boxed_slice();
     // isahc's own notes on the request.
     head.extensions.clear();
     Ok(Response::from_parts(head, bytes.into()))

@@ -180,7 +180,7 @@ impl Exchange {
                     let data = if stream.is_end_stream() { None } else { ready!(stream.poll_data(cx)) };
                     match data {
                         None => {
-                            let body = std::mem::take(body).into();
+                            let body = std::mem::take(body).into_boxed_slice().into();
                             return Poll::Ready(Ok(std::mem::take(head).map(|()| body)));
                         }
                         Some(Ok(data)) if body.len() + data.len() > limit => {

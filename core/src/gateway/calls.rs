@@ -133,6 +133,8 @@ impl Gateway {
         let outcome = self.bounded(call.kind, outcome);
         if call.in_flight || call.unsent > 0 {
             self.count_call(&call, &outcome);
+        } else if matches!(call.kind, CallKind::Message { .. }) {
+            self.counters.messages_lost += 1;
         }
         match call.kind {
             CallKind::Connect => self.connect_answered(call.session, outcome),

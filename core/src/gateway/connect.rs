@@ -91,6 +91,7 @@ fn verdict(outcome: Outcome, offered: &[String], configured: &[String]) -> Verdi
     let response = match outcome {
         Ok(response) => response,
         Err(CallFailure::Timeout) => {
+            // An ok that comes later counts for nothing, and no DELETE follows: one sent now could overtake it.
             let text = "the API did not answer in time";
             return Verdict::Refuse(Denial::new(StatusCode::GATEWAY_TIMEOUT, text, Refused::ApiTimeout));
         }

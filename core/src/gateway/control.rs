@@ -132,7 +132,7 @@ impl Gateway {
         let open = matches!(stage, Stage::Open);
         let Some(socket) = self.sockets.get(conn) else { return ControlAnswer::NotFound };
         let bounded = !self.canary(Canary::SendQueueUnbounded);
-        if bounded && !socket.send.is_empty() && socket.send.bytes + payload.len() > self.config.send_queue {
+        if bounded && !socket.send.takes(payload.len(), self.config.send_queue) {
             return ControlAnswer::Full;
         }
         if !open && self.canary(Canary::QueuedPushTwice) {

@@ -7,7 +7,7 @@ use super::canary::Canary;
 use super::connect::Denial;
 use crate::Timestamp;
 use crate::call::CallFailure;
-use crate::event::Action;
+use crate::event::{Action, Report};
 use crate::session::{SessionId, Stage};
 
 /// How far the drain is.
@@ -108,8 +108,14 @@ impl Gateway {
     }
 
     fn give_up(&mut self) {
+        let before = self.counters.messages_lost;
         while let Some(call) = self.calls.any() {
+            // After it comes the next one that waits, up to the DELETE.
             self.give_up_call(call, CallFailure::Drained);
+        }
+        let messages = self.counters.messages_lost - before;
+        if messages > 0 {
+            self.report(Report::MessagesLost { messages });
         }
     }
 

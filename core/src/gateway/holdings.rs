@@ -23,7 +23,7 @@ pub struct Holdings {
     pub most_messages: usize,
     /// The most bytes of waiting messages of one client.
     pub most_message_bytes: usize,
-    /// The most bytes in the send queue of one client; answers to control requests do not count.
+    /// The most that one client's send queue takes up, in bytes; answers to control requests do not count.
     pub most_send_bytes: usize,
 }
 
@@ -45,9 +45,9 @@ impl Gateway {
             held.most_message_bytes = held.most_message_bytes.max(session.waiting_bytes);
         }
         for (_, socket) in (0..self.sockets.slots()).filter_map(|slot| self.sockets.at(slot)) {
-            held.send_bytes += socket.send.bytes;
+            held.send_bytes += socket.send.bytes();
             if socket.session.is_some() {
-                held.most_send_bytes = held.most_send_bytes.max(socket.send.bytes);
+                held.most_send_bytes = held.most_send_bytes.max(socket.send.cost());
             }
         }
         held

@@ -10,7 +10,8 @@ use crate::control::{self, ControlRequest, Operation};
 use crate::event::{Action, Surface};
 use crate::http::{BodyLength, BodyReader, CONTINUE, Head, Refusal, parse_head};
 use crate::metrics::Refused;
-use crate::socket::{Chunk, HttpState, Pending, Socket, Wire};
+use crate::send_queue::Chunk;
+use crate::socket::{HttpState, Pending, Socket, Wire};
 use crate::ws::{HandshakeError, check_handshake, is_handshake};
 use crate::{ClientId, ConnId, Secret, Timestamp};
 

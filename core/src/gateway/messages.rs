@@ -46,7 +46,7 @@ impl Gateway {
         !matches!(socket.wire, Wire::WebSocket)
             || (session.waiting_count < limit
                 && session.waiting_bytes < self.config.receive_queue_bytes
-                && socket.send.has_room(self.config.send_queue))
+                && socket.send.cost() < self.config.send_queue)
     }
 
     fn on_item(&mut self, conn: ConnId, item: Item) {
@@ -128,7 +128,7 @@ impl Gateway {
     fn reads_too_slowly(&self, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let Some(socket) = session.socket.and_then(|conn| self.sockets.get(conn)) else { return false };
-        matches!(socket.wire, Wire::WebSocket | Wire::CloseReceived(_)) && socket.send.bytes >= self.config.send_queue
+        matches!(socket.wire, Wire::WebSocket | Wire::CloseReceived(_)) && socket.send.cost() >= self.config.send_queue
     }
 
     /// The API has answered a message, or has not.

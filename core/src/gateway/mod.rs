@@ -23,9 +23,10 @@ use crate::event::{Action, Event, Out, Peer, SocketEnd};
 use crate::metrics::Counters;
 use crate::pool::Pool;
 use crate::retries::Retries;
+use crate::send_queue::Chunk;
 use crate::session::{Message, Session, SessionId};
 use crate::slab::Slab;
-use crate::socket::{Chunk, HttpWire, Socket, Wire};
+use crate::socket::{HttpWire, Socket, Wire};
 use crate::timers::{TimerReason, Timers};
 use crate::{CallId, Config, ConnId, ConnectionId, ShardId, Timestamp};
 

@@ -11,7 +11,8 @@ use crate::ConnId;
 use crate::Timestamp;
 use crate::event::Action;
 use crate::http::write_response;
-use crate::socket::{Chunk, HttpState, Socket, Wire};
+use crate::send_queue::Chunk;
+use crate::socket::{HttpState, Socket, Wire};
 use crate::ws::{close_payload, frame_head};
 
 /// The most that is given to a socket at once.
@@ -28,34 +29,13 @@ impl Gateway {
             // Pushes wait behind the 101.
             return;
         }
-        let mut skip = socket.send.offset;
-        for chunk in self.chunks.iter(&socket.send.list) {
-            for part in [&chunk.head[..usize::from(chunk.head_len)], &chunk.payload] {
-                let skipped = skip.min(part.len());
-                skip -= skipped;
-                let room = TRANSMIT - buffer.len();
-                let part = &part[skipped..];
-                buffer.extend_from_slice(&part[..part.len().min(room)]);
-            }
-            if buffer.len() == TRANSMIT {
-                return;
-            }
-        }
+        socket.send.copy(&self.chunks, buffer, TRANSMIT);
     }
 
     /// The socket took `count` bytes.
     pub(super) fn sent(&mut self, conn: ConnId, count: usize) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        let count = count.min(socket.send.bytes);
-        socket.send.bytes -= count;
-        socket.send.offset += count;
-        while let Some(first) =
-            self.chunks.front(&socket.send.list).map(Chunk::len).filter(|len| *len <= socket.send.offset)
-        {
-            socket.send.offset -= first;
-            self.chunks.pop_front(&mut socket.send.list);
-            socket.send.count -= 1;
-        }
+        socket.send.written(&mut self.chunks, count);
         if socket.send.is_empty() {
             socket.stall_due = Timestamp::NEVER;
             self.flushed(conn);
@@ -103,9 +83,7 @@ impl Gateway {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         // Whoever has found the socket full goes on by itself when it takes bytes again.
         let stuck = !socket.send.is_empty() && socket.stall_due != Timestamp::NEVER;
-        socket.send.bytes += chunk.len();
-        socket.send.count += 1;
-        self.chunks.push_back(&mut socket.send.list, chunk);
+        socket.send.push_back(&mut self.chunks, chunk);
         if !stuck && !matches!(socket.wire, Wire::Handshake(_)) {
             self.act(Action::Transmit(conn));
         }
@@ -114,19 +92,13 @@ impl Gateway {
     /// Puts the 101 before the pushes that wait for it.
     pub(super) fn enqueue_first(&mut self, conn: ConnId, bytes: Vec<u8>) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        let chunk = Chunk::plain(bytes.into());
-        socket.send.bytes += chunk.len();
-        socket.send.count += 1;
-        self.chunks.push_front(&mut socket.send.list, chunk);
+        socket.send.push_front(&mut self.chunks, Chunk::plain(bytes.into()));
         self.act(Action::Transmit(conn));
     }
 
     pub(super) fn clear_send_queue(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        self.chunks.clear(&mut socket.send.list);
-        socket.send.bytes = 0;
-        socket.send.count = 0;
-        socket.send.offset = 0;
+        socket.send.clear(&mut self.chunks);
     }
 
     fn enqueue_frame(&mut self, conn: ConnId, opcode: OpCode, payload: Bytes) {

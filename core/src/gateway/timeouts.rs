@@ -78,7 +78,11 @@ impl Gateway {
         if socket.stall_due <= self.now {
             return self.drop_client(conn, "send timeout");
         }
-        if socket.paused {
+        // A challenge waits behind what the client has not taken; to take of that is as good as an answer.
+        let since_challenge = socket.pong_due + self.config.send_timeout;
+        let stuck =
+            socket.stall_due != Timestamp::NEVER && socket.stall_due + self.config.pong_timeout <= since_challenge;
+        if socket.paused && !(socket.challenged && stuck) {
             // It is we who do not read: no sign of life can be expected.
             socket.last_seen = self.now;
             socket.pong_due = Timestamp::NEVER;

@@ -86,7 +86,7 @@ impl AnswerReader {
     /// [`CallError::Broken`] if the answer was not complete.
     pub fn end(self) -> Result<Answer, CallError> {
         match self.state {
-            State::UntilEnd { head, body } => Ok(head.with(body.into(), false)),
+            State::UntilEnd { head, body } => Ok(head.with(body.into_boxed_slice().into(), false)),
             State::Head { bytes, .. } if bytes.is_empty() => {
                 Err(CallError::Broken("closed before the answer".to_owned()))
             }

@@ -87,7 +87,8 @@ impl BodyReader {
 
     /// The body, or what has come in of it so far.
     pub(crate) fn into_bytes(self) -> Bytes {
-        Bytes::from(self.body)
+        // It may wait in a queue, where room for more would be held and not counted.
+        self.body.into_boxed_slice().into()
     }
 
     #[cfg(test)]
@@ -101,6 +102,10 @@ impl BodyReader {
         match &mut self.state {
             &mut State::Data(missing) => {
                 let data = &input[..input.len().min(missing)];
+                if self.body.is_empty() {
+                    // Most bodies come in one piece.
+                    self.body.reserve_exact(data.len());
+                }
                 self.body.extend_from_slice(data);
                 self.state = match missing - data.len() {
                     0 if self.chunked => State::ChunkCr,

@@ -199,7 +199,7 @@ impl Decoder {
             if !complete {
                 return Ok(None);
             }
-            Bytes::from(std::mem::take(&mut partial.control))
+            std::mem::take(&mut partial.control).into_boxed_slice().into()
         };
         match control {
             Control::Ping => Ok(Some(Item::Ping(whole))),
@@ -239,7 +239,7 @@ impl Decoder {
             return Ok(None);
         }
         let done = self.partial.as_mut().and_then(|partial| partial.message.take());
-        Ok(done.map(|message| Item::Message { text: message.text, payload: message.payload.into() }))
+        Ok(done.map(|message| Item::Message { text: message.text, payload: message.payload.into_boxed_slice().into() }))
     }
 }
 

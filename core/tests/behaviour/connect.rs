@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use std::time::Duration;
-use ws2http_core::{CallError, OriginPattern, SocketEnd};
+use ws2http_core::{CallError, Event, OriginPattern, SocketEnd};
 
 use crate::client::{Frame, close, handshake, text};
 use crate::pair::pair;
@@ -86,9 +86,14 @@ fn an_api_that_is_down_is_502_and_one_that_hangs_504() {
     let hangs = pair.handshake("a");
     pair.pass(Duration::from_secs(59));
     assert!(pair.sock(hangs).received.is_empty());
+    let late = pair.calls[0].id;
     pair.pass(Duration::from_secs(1));
     assert_eq!(pair.sock(hangs).take_http().status, 504);
     assert_eq!(pair.cancelled, 1);
+    // An ok that is late lets nobody in, and is owed no DELETE.
+    pair.event(0, Event::Reply(late, Ok(Response::new(Bytes::from_static(b"ok")))));
+    assert_eq!(pair.asked(), Vec::<String>::new());
+    assert_eq!(pair.push("a", "hi").0, 404);
     assert_eq!(pair.metric("requests_failed"), 2);
 }
 

@@ -1,7 +1,7 @@
 //! Contract, section 8: the orderly end.
 
 use std::time::Duration;
-use ws2http_core::{Event, SocketEnd};
+use ws2http_core::{Event, Report, SocketEnd};
 
 use crate::client::{Frame, close, text};
 use crate::pair::{Pair, pair};
@@ -110,6 +110,9 @@ fn an_api_that_hangs_does_not_hold_the_end_up_for_ever() {
     pair.pass(Duration::from_secs(76));
     assert_eq!(pair.drained, 1);
     assert_eq!(pair.metric("ws2http_disconnects_lost_total"), 1);
+    // Two were called for, and have failed.
+    assert_eq!(pair.metric("ws2http_messages_lost_total"), 8);
+    assert!(pair.reports.contains(&Report::MessagesLost { messages: 8 }));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Contract, section 7 and the end of 6: one id, one connection.
 
 use std::time::Duration;
-use ws2http_core::{OnDuplicate, SocketEnd};
+use ws2http_core::{Event, OnDuplicate, SocketEnd};
 
 use crate::client::{Frame, close, frame, text};
 use crate::pair::{Pair, pair};
@@ -203,4 +203,57 @@ fn a_replacement_let_in_while_the_old_one_is_ending_waits_no_longer_than_the_han
     assert_eq!(pair.asked(), ["DELETE /base/a"]);
     pair.pass(Duration::from_secs(10));
     assert_eq!(pair.sock(new).take_http().status, 503);
+}
+
+/// A client that sends and takes nothing, until it is not read any more; and a second one of its id.
+fn stuck_and_challenged() -> (Pair, usize, usize) {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    pair.sock(old).blocked = true;
+    while pair.sock(old).unread.is_empty() {
+        pair.send(old, frame(0x89, [0; 125]));
+    }
+    let new = pair.handshake("a");
+    (pair, old, new)
+}
+
+#[test]
+fn challenge_drops_an_old_one_that_takes_nothing_of_a_full_send_queue() {
+    let (mut pair, old, new) = stuck_and_challenged();
+    pair.pass(Duration::from_secs(9));
+    assert!(pair.sock(new).received.is_empty(), "it has 10 s");
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.sock(old).closed);
+    assert_eq!((pair.asked(), pair.calls[0].body()), (vec!["DELETE /base/a".to_owned()], "ping timeout".to_owned()));
+    pair.answer(200, "");
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(new).take_http().status, 101);
+}
+
+#[test]
+fn challenge_spares_an_old_one_that_takes_something_of_a_full_send_queue() {
+    let (mut pair, old, new) = stuck_and_challenged();
+    pair.pass(Duration::from_secs(5));
+    let (shard, conn) = (pair.sock(old).shard, pair.sock(old).conn);
+    pair.event(shard, Event::Sent(conn, 1));
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.sock(new).take_http().status, 409);
+    assert!(!pair.sock(old).closed);
+}
+
+#[test]
+fn challenge_spares_an_old_one_that_is_not_read_because_the_api_is_slow() {
+    let mut pair = pair(|config| {
+        config.receive_queue_messages = 1;
+        config.ping_interval = None;
+    });
+    let old = pair.open("a");
+    for _ in 0..4 {
+        pair.send(old, text("wait"));
+    }
+    assert!(!pair.sock(old).unread.is_empty());
+    let new = pair.handshake("a");
+    pair.pass(Duration::from_secs(10));
+    assert_eq!(pair.sock(new).take_http().status, 409);
+    assert!(!pair.sock(old).closed);
 }

@@ -90,7 +90,7 @@ fn the_receive_queue_is_bounded_in_bytes() {
 
 #[test]
 fn a_full_send_queue_refuses_pushes_and_keeps_what_it_has() {
-    let mut pair = pair(|config| config.send_queue = 100);
+    let mut pair = pair(|config| config.send_queue = 200);
     let sock = pair.open("a");
     pair.sock(sock).blocked = true;
     assert_eq!(pair.push("a", &"x".repeat(60)).0, 200);
@@ -137,17 +137,50 @@ fn pongs_to_a_client_that_does_not_read_are_bounded() {
     assert_eq!(pair.sock(sock).frames().len(), 1000);
 }
 
-#[test]
-fn small_frames_that_wait_count_for_what_they_cost() {
+/// How many pings of so many bytes are read from a client that takes no pong.
+fn pings_read(payload: usize) -> usize {
     let mut pair = pair(|config| config.send_queue = 64_000);
     let sock = pair.open("a");
     pair.sock(sock).blocked = true;
     for _ in 0..2_000 {
-        pair.send(sock, frame(0x89, ""));
+        pair.send(sock, frame(0x89, vec![b'x'; payload]));
     }
-    assert!(pair.sock(sock).unread.len() > 500 * 6, "an empty pong is two bytes on the wire, and many more here");
+    let read = 2_000 - pair.sock(sock).unread.len() / (6 + payload);
     pair.unblock(sock);
     assert_eq!(pair.sock(sock).frames().len(), 2_000);
+    read
+}
+
+#[test]
+fn a_frame_that_waits_counts_for_itself_and_for_what_holds_it() {
+    // 64 bytes hold a frame, 2 are its head.
+    assert_eq!(pings_read(0), 64_000usize.div_ceil(64 + 2));
+    assert_eq!(pings_read(62), 64_000 / (64 + 64));
+}
+
+#[test]
+fn small_pushes_count_for_what_holds_them() {
+    let mut pair = pair(|config| config.send_queue = 64_000);
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    let taken = (0..2_000).take_while(|_| pair.push("a", "x").0 == 200).count();
+    assert_eq!(taken, 64_000 / (64 + 3));
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).frames().len(), taken);
+    assert_eq!(pair.push("a", "x").0, 200);
+}
+
+#[test]
+fn a_message_counts_until_all_of_it_is_written() {
+    let mut pair = pair(|config| config.send_queue = 1_000);
+    let sock = pair.open("a");
+    pair.sock(sock).blocked = true;
+    assert_eq!(pair.push("a", &"x".repeat(800)).0, 200);
+    let (shard, conn) = (pair.sock(sock).shard, pair.sock(sock).conn);
+    pair.event(shard, ws2http_core::Event::Sent(conn, 700));
+    assert_eq!(pair.push("a", &"y".repeat(100)).0, 503);
+    pair.event(shard, ws2http_core::Event::Sent(conn, 104));
+    assert_eq!(pair.push("a", &"y".repeat(100)).0, 200);
 }
 
 #[test]

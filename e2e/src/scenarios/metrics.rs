@@ -61,6 +61,7 @@ async fn names_of_the_seed(binary: Binary) {
         ("ws2http_disconnects_pending", "gauge"),
         ("ws2http_disconnects_repeated_total", "counter"),
         ("ws2http_disconnects_lost_total", "counter"),
+        ("ws2http_messages_lost_total", "counter"),
         ("ws2http_build_info", "gauge"),
         ("process_cpu_seconds_total", "counter"),
         ("process_resident_memory_bytes", "gauge"),

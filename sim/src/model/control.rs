@@ -5,8 +5,11 @@ use super::{ControlAnswer, ControlId, ControlRequest, Law, Model, Operation};
 
 use ws2http_core::{OnApiFailure, OnDuplicate};
 
-/// Bytes in a send queue that are no message: the 101, pings, a close frame.
+/// What counts against a send queue and is no message: the 101, pings, a close frame.
 const BESIDES: u64 = 1024;
+
+/// What a message counts besides its payload: its frame's head, and 64 bytes for what holds it.
+pub(super) const PER_MESSAGE: u64 = 10 + 64;
 
 impl Model {
     pub(super) fn control_asked(&mut self, id: ControlId, request: ControlRequest) {
@@ -14,7 +17,7 @@ impl Model {
         let client = self.client(&request.client);
         match &request.operation {
             Operation::Push(payload) if request.bad.is_none() => {
-                client.offered += payload.body.len() as u64 + 10;
+                client.offered += payload.body.len() as u64 + PER_MESSAGE;
                 client.pushes.push(Push {
                     control: id,
                     payload: payload.clone(),
@@ -145,7 +148,7 @@ impl Model {
     fn wrong_full(&self, id: ControlId, request: &ControlRequest) -> Option<String> {
         let client = &self.state.clients[&request.client];
         let pings: u64 = client.sockets.iter().map(|socket| self.state.sockets[socket].pings).sum();
-        let waiting = client.offered.saturating_sub(self.state.controls[&id].heard) + BESIDES + 140 * pings;
+        let waiting = client.offered.saturating_sub(self.state.controls[&id].heard) + BESIDES + 200 * pings;
         let limit = self.settings.config.send_queue as u64;
         (waiting <= limit).then(|| format!("at most {waiting} bytes wait for it, and {limit} may"))
     }
@@ -179,7 +182,7 @@ impl Model {
         push.answered = Some(step);
         push.status = Some(answer.status);
         push.connection.clone_from(&answer.connection);
-        let (heard, size) = (push.heard, push.payload.body.len() as u64 + 10);
+        let (heard, size) = (push.heard, push.payload.body.len() as u64 + PER_MESSAGE);
         let kept = matches!(answer.status, 200 | 202);
         if !kept {
             state.offered -= size;

@@ -3,6 +3,7 @@
 //! An answer or a push was queued at some moment between "not before" and "not after". Of two whose
 //! spans do not meet, the earlier must be heard first.
 
+use super::control::PER_MESSAGE;
 use super::state::{LifeId, Step};
 use super::{Heard, Law, Model, Payload, SocketId, show};
 
@@ -57,7 +58,7 @@ impl Model {
         let Some(source) = found else { return };
         self.judge_order(life, source, payload);
         let client = self.state.lives[life].client.clone();
-        self.client(&client).heard += payload.body.len() as u64 + 10;
+        self.client(&client).heard += payload.body.len() as u64 + PER_MESSAGE;
         match source {
             Source::Reply(index) => self.life(life).replies[index].heard = true,
             Source::Push(index) => self.client(&client).pushes[index].heard = Some(id),

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::control::PER_MESSAGE;
 use super::state::{Get, LifeId, Refusal, Reply};
 use super::{ApiAnswer, ApiEnding, ApiId, Law, Model, Payload};
 
@@ -95,7 +96,7 @@ impl Model {
         state.post_failed |= good.is_none() || !sure;
         let Some(answer) = good.filter(|answer| !answer.body.is_empty()) else { return };
         let payload = Payload { text: !answer.binary, body: answer.body };
-        let size = payload.body.len() as u64 + 10;
+        let size = payload.body.len() as u64 + PER_MESSAGE;
         state.replies.push(Reply { payload, not_before: step, not_after: None, sure, heard: false, post: id });
         let client = state.client.clone();
         self.client(&client).offered += size;

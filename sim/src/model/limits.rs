@@ -1,15 +1,16 @@
 //! Limits (section 10), where a simulation can look inside.
 
+use super::control::PER_MESSAGE;
 use super::{Holdings, Law, Model};
 
-/// Bytes of a send queue that are no message: the 101, pings, a close frame.
+/// What counts against a send queue and is no message: the 101, pings, a close frame.
 const BESIDES: u64 = 1024;
 
 impl Model {
     pub(super) fn holds(&mut self, holdings: Holdings) {
         let config = &self.settings.config;
         let shard = holdings.shard;
-        let message = config.max_message as u64 + 10;
+        let message = config.max_message as u64 + PER_MESSAGE;
         // One message is always let in; behind a full queue stand at most the answers of calls that
         // had begun.
         let limits = [
@@ -20,7 +21,7 @@ impl Model {
                 config.receive_queue_bytes as u64 + config.max_message as u64,
             ),
             (
-                "bytes in one send queue",
+                "bytes that one send queue takes up",
                 holdings.most_send_bytes,
                 config.send_queue as u64 + message * (u64::from(config.calls_per_client) + 1) + BESIDES,
             ),

@@ -72,6 +72,9 @@ impl Model {
         ] {
             self.judge(Law::Metrics, value(gauge) == 0, || format!("{gauge} is {} in the end", value(gauge)));
         }
+        let lost = value("ws2http_messages_lost_total");
+        let given_up = self.drain_end().is_some_and(|end| self.now >= end);
+        self.judge(Law::Metrics, lost == 0 || given_up, || format!("{lost} messages are lost without a drain"));
         self.judge_calls(value("requests_started"), value("requests_succeeded"), value("requests_failed"));
         let opened = value("connections_opened");
         let least = self.state.sockets.values().filter(|socket| self.was_open(socket)).count() as u64;

@@ -286,7 +286,7 @@ pub struct Holdings {
     pub most_messages: u64,
     /// The most bytes of waiting messages of one client.
     pub most_message_bytes: u64,
-    /// The most bytes in one client's send queue.
+    /// The most that one client's send queue takes up, in bytes.
     pub most_send_bytes: u64,
     /// A timer is set.
     pub timer: bool,

@@ -103,6 +103,7 @@ impl World {
                 self.count("disconnects lost");
                 self.see(Observation::DisconnectLost(connection));
             }
+            Report::MessagesLost { .. } => self.count("reports of messages lost"),
         }
     }
 

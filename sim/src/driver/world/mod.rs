@@ -153,6 +153,7 @@ impl World<'_> {
                         self.stage.count("DELETEs given up, by the log");
                         self.stage.tell(process, Observation::DisconnectLost(connection));
                     }
+                    Report::MessagesLost { .. } => self.stage.count("drains that lost messages, by the log"),
                 }
             }
         }
