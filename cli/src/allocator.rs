@@ -1,4 +1,6 @@
 //! jemalloc: small for many small things, gives freed memory back, and can profile the heap.
+//! On Linux it is the allocator of C libraries as well: after a wave of calls, libcurl left in the
+//! system's allocator tens of megabytes that never went back.
 
 use tikv_jemallocator::Jemalloc;
 
@@ -15,7 +17,8 @@ narenas_ratio:1,tcache_max:4096\0";
 
 #[used]
 #[allow(unsafe_code)] // The one name by which jemalloc finds its settings; it only reads them.
-#[unsafe(export_name = "_rjem_malloc_conf")]
+#[cfg_attr(target_os = "linux", unsafe(export_name = "malloc_conf"))]
+#[cfg_attr(not(target_os = "linux"), unsafe(export_name = "_rjem_malloc_conf"))]
 static MALLOC_CONF: &[u8; SETTINGS.len()] = match SETTINGS.first_chunk() {
     Some(settings) => settings,
     None => unreachable!(),

@@ -46,7 +46,7 @@ at_most = lambda limit: lambda value: value <= limit
 BOUNDS = {
     "slow_heads": Bound(10_000 * 2 / 1024, {"not cut off": 0}, {'ws2http_refusals_total{reason="timeout"}': 10_000}, "--handshake-timeout 3s"),
     # A queue may hold one message more than its limit.
-    "slow_readers": Bound(1_000 * (64 + 32) / 1024, {"never full": 0}, {'ws2http_pushes_total{result="full"}': 900, 'ws2http_closes_total{code="1006"}': 1_000}, "--send-queue 64KiB --send-timeout 5s"),
+    "slow_readers": Bound(1_000 * (64 + 32) / 1024, {"never full": 0}, {'ws2http_pushes_total{result="full"}': 900, 'ws2http_closes_total{code="1006"}': 1_000}, "--send-queue 64KiB --send-timeout 10s"),
     "connects": Bound(2, {"let in": 500 - OTHERS, "refused 503": 4_500 + OTHERS}, {'ws2http_refusals_total{reason="capacity"}': 4_500 + OTHERS}, "--max-connections 500"),
     "messages": Bound(4, {}, {'ws2http_messages_received_total{type="binary"}': 100}),
     "fragments": Bound(100, {"cut off": 100}, {'ws2http_closes_total{code="1009"}': 100}),

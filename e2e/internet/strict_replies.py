@@ -52,9 +52,15 @@ async def check(binary, directory):
         replies["first"] = reply
         attacker.send("attack")
         for text in ("one", "two"):
-            if (answer := await other.ask(text)) != text:
+            try:
+                answer = await other.ask(text)
+            except TimeoutError:
+                answer = None
+            if answer != text:
                 wrong.append(f"API answers with {name}: another client got {answer!r}")
-    if attacks != list(REPLIES.values()):
+        if wrong:
+            break  # what follows would be its aftermath
+    if not wrong and attacks != list(REPLIES.values()):
         wrong.append(f"{len(attacks)} of {len(REPLIES)} bad answers were sent")
     server.close()
     gateway.kill()

@@ -281,6 +281,7 @@ async fn half_an_answer_holds_nobody_up(binary: Binary) {
     until("the half answer", || rig.api.seen_of("half").iter().any(|seen| seen.request.method == "POST" && seen.ended.is_some())).await;
     whole.send_text("whole").await;
     whole.expect_text(&large).await;
+    assert_eq!(rig.gateway.metrics().await.sum("requests_failed"), 0.0, "not by giving the half answer up");
     drop((half, whole));
     rig.finish().await;
 }
