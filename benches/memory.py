@@ -61,7 +61,7 @@ async def profile(program, count, active):
     with tempfile.NamedTemporaryFile() as file:
         arguments = ["--api", f"http://127.0.0.1:{api_port}/", "--listen", "127.0.0.1:0", "--memprofile", file.name]
         # Every allocation of about 256 bytes is looked at, not one in 64 KiB.
-        environment = {**os.environ, "_RJEM_MALLOC_CONF": "lg_prof_sample:8"}
+        environment = {**os.environ, "MALLOC_CONF": "lg_prof_sample:8"}
         gateway = subprocess.Popen(
             [program, *arguments, "--ping-interval", "0", "--log-format", "text"],
             env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,

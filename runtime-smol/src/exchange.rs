@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::pending;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,10 +14,11 @@ use http::{Request, Response, StatusCode, Version};
 use isahc::error::ErrorKind;
 use isahc::{AsyncBody, HttpClient};
 use smol::future::poll_fn;
-use ws2http_core::{CallError, CallId};
+use ws2http_core::{CallError, CallId, Timestamp};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
 use crate::client::Kind;
+use crate::own;
 use crate::request;
 use crate::runtime::Smol;
 
@@ -25,12 +27,16 @@ const SOME: usize = 1024;
 
 /// Has a call made by a task of its own.
 pub(crate) fn call(shard: &mut Shard<Smol>, id: CallId, request: Request<Bytes>, fresh: bool) {
+    if request::is_beyond_isahc(&request) {
+        let task = shard.runtime.executor.spawn(run_own(shard.shared(), id, request));
+        return shard.runtime.started(id, None, task);
+    }
     let kind = request::kind(&request, fresh);
     let timeout = shard.time_left(id);
     let now = shard.read_clock();
     let client = shard.runtime.clients.enter(kind, now);
     let task = shard.runtime.executor.spawn(run(shard.shared(), id, kind, client, request, timeout));
-    shard.runtime.started(id, kind, task);
+    shard.runtime.started(id, Some(kind), task);
 }
 
 async fn run(
@@ -53,6 +59,21 @@ async fn run(
         Err(CallError::Broken(_)) if kind == Kind::Kept => shard.runtime.clients.distrust(now),
         Err(_) => {}
     }
+    reply(&mut shard, id, now, result);
+}
+
+/// The same without isahc.
+async fn run_own(shard: SharedShard<Smol>, id: CallId, request: Request<Bytes>) {
+    let api = Rc::clone(&shard.borrow().runtime.api);
+    let limit = shard.borrow().config().max_message;
+    let result = own::exchange(&api, request, limit).await;
+    let mut shard = shard.borrow_mut();
+    let now = shard.read_clock();
+    reply(&mut shard, id, now, result);
+}
+
+fn reply(shard: &mut Shard<Smol>, id: CallId, now: Timestamp, result: Result<Response<Bytes>, CallError>) {
+    // This is the task; it has not quite ended.
     if let Some(task) = shard.runtime.ended(id, Some(now)) {
         task.detach();
     }

@@ -14,10 +14,10 @@ use tokio::task::spawn_local;
 use ws2http_core::{Answer, CallError, CallId};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
-use crate::exchange::Link;
 use crate::lanes::LaneId;
 use crate::net::Net;
 use crate::runtime::Tokio;
+use ws2http_api::Link;
 
 /// Lanes that are looked at before the other tasks have their turn.
 const LANES_IN_A_TURN: usize = 128;

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::Ready;
 
-use crate::exchange::Link;
+use ws2http_api::Link;
 
 /// Names a lane of its worker. Used again only after its connection is closed.
 pub(crate) type LaneId = u32;
