@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ws2http_core::{ApiAddress, OnApiFailure, OnDuplicate, OriginPattern};
@@ -204,8 +204,27 @@ pub(crate) enum LogFormat {
 pub(crate) fn parse(program: String, args: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
     let examples = OUTRO.replace("ws2http-tokio", &program);
     let command = Args::command().after_help(examples).name(program.clone()).bin_name(program);
-    let matches = command.try_get_matches_from(go_flags::normalise(args)).map_err(hide_secrets)?;
+    let args = go_flags::normalise(args);
+    let matches = command.clone().try_get_matches_from(&args).map_err(|error| match error.kind() {
+        ErrorKind::InvalidUtf8 => not_utf8(&command, &args),
+        _ => hide_secrets(error),
+    })?;
     Args::from_arg_matches(&matches)
+}
+
+/// clap tells that a value is not UTF-8, but not whose.
+fn not_utf8(command: &clap::Command, args: &[OsString]) -> clap::Error {
+    let broken = |text: &OsString| text.to_str().is_none();
+    let variables = command.get_arguments().filter_map(|flag| flag.get_env());
+    let variables = variables.filter(|name| std::env::var_os(name).as_ref().is_some_and(broken));
+    let mut names: Vec<String> = variables.map(|name| name.to_string_lossy().into_owned()).collect();
+    for (before, text) in args.iter().zip(args.iter().skip(1)).filter(|(_, text)| broken(text)) {
+        let text = text.to_string_lossy();
+        let flag = if text.starts_with("--") { text } else { before.to_string_lossy() };
+        // Not the value: it may be a secret.
+        names.push(flag.split('=').next().unwrap_or_default().to_owned());
+    }
+    command.clone().error(ErrorKind::InvalidUtf8, format!("not UTF-8: the value of {}", names.join(", ")))
 }
 
 /// An error tells the wrong value, but what ends up in a log must not tell a secret.

@@ -45,6 +45,22 @@ fn wrong_values_are_told_with_flag_and_remedy() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf8_is_told_with_its_flag() {
+    use std::os::unix::ffi::OsStringExt;
+    for (args, flag) in [
+        (&[&b"--log=\xff"[..]][..], "--log"),
+        (&[b"--api", b"http://x/\xff"], "--api"),
+        // Go-style, too.
+        (&[b"-api-header=X: s3cret\xff"], "--api-header"),
+    ] {
+        let args = [&[&b"ws2http"[..]], args].concat().into_iter().map(|arg| OsString::from_vec(arg.to_vec()));
+        let error = super::parse("ws2http-test".to_owned(), args).unwrap_err().to_string();
+        assert!(error.contains(&format!("the value of {flag}\n")) && !error.contains("s3cret"), "{error}");
+    }
+}
+
 #[test]
 fn go_style_dashes_work() {
     let args = parse(&["-cpuprofile=cpu.pprof", "-memprofile", "mem.pprof", "-listen=:7009"]).unwrap();

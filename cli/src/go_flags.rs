@@ -1,26 +1,25 @@
 //! Go-style flags: one dash before a long name (`-cpuprofile=FILE`).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// Gives long flags that were written with one dash their second one.
 pub(crate) fn normalise(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut verbatim = false;
     let normalise = |arg: OsString| {
         verbatim |= arg == "--";
-        match arg.to_str() {
-            Some(text) if !verbatim && is_long_with_one_dash(text) => OsString::from(format!("-{text}")),
-            _ => arg,
+        if verbatim || !is_long_with_one_dash(&arg) {
+            return arg;
         }
+        let mut long = OsString::from("-");
+        long.push(arg);
+        long
     };
     args.into_iter().map(normalise).collect()
 }
 
-/// `-h` and `-V` are short flags, `-1` is a value, `-name` is a long flag.
-fn is_long_with_one_dash(text: &str) -> bool {
-    let mut chars = text.chars();
-    let dash = chars.next() == Some('-');
-    let letters = chars.by_ref().take(2).filter(char::is_ascii_alphabetic).count();
-    dash && letters == 2
+/// `-h` and `-V` are short flags, `-1` is a value, `-name` is a long flag. A value may be in any encoding.
+fn is_long_with_one_dash(arg: &OsStr) -> bool {
+    matches!(arg.as_encoded_bytes(), [b'-', a, b, ..] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The decoder against hand-made frames, against itself cut in pieces, and against tungstenite.
 
+#[path = "reference.rs"]
+mod reference;
+
 use super::*;
 use proptest::prelude::*;
-use std::io;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 const MAX: usize = 1000;
 
@@ -149,47 +150,22 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(one, 0..12).prop_map(|frames| frames.concat())
 }
 
-/// Input for tungstenite, which takes what is there and then would block.
-struct Memory<'a>(&'a [u8]);
-
-impl io::Read for Memory<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.0.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { self.0.read(buffer) }
-    }
-}
-
-impl io::Write for Memory<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// What tungstenite makes of the same bytes: the items up to a close frame, and whether it refused.
 fn tungstenite_decode(bytes: &[u8]) -> (Vec<Item>, bool) {
-    use tungstenite::{Error, Message};
-    let config = WebSocketConfig::default().max_message_size(Some(MAX)).max_frame_size(Some(MAX));
-    let mut context = WebSocketContext::new(Role::Server, Some(config));
-    let mut memory = Memory(bytes);
-    let mut items = Vec::new();
-    loop {
-        match context.read(&mut memory) {
-            Ok(Message::Text(text)) => items.push(Item::Message { text: true, payload: text.into() }),
-            Ok(Message::Binary(payload)) => items.push(Item::Message { text: false, payload }),
-            Ok(Message::Ping(payload)) => items.push(Item::Ping(payload)),
-            Ok(Message::Pong(_)) => items.push(Item::Pong),
-            Ok(Message::Close(frame)) => {
-                let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
-                items.push(Item::Close(CloseInfo { code, reason }));
-                return (items, false);
-            }
-            Ok(Message::Frame(_)) => {}
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return (items, false),
-            Err(_) => return (items, true),
+    use tungstenite::Message;
+    let (messages, refused) = reference::read(bytes, MAX);
+    let item = |message| match message {
+        Message::Text(text) => Some(Item::Message { text: true, payload: text.into() }),
+        Message::Binary(payload) => Some(Item::Message { text: false, payload }),
+        Message::Ping(payload) => Some(Item::Ping(payload)),
+        Message::Pong(_) => Some(Item::Pong),
+        Message::Close(frame) => {
+            let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
+            Some(Item::Close(CloseInfo { code, reason }))
         }
-    }
+        Message::Frame(_) => None,
+    };
+    (messages.into_iter().filter_map(item).collect(), refused.is_some())
 }
 
 proptest! {

@@ -1,0 +1,5 @@
+//! Feeds `ws2http_fuzz::client_id`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ws2http_fuzz::client_id(data));
