@@ -105,7 +105,7 @@ async def attack(name, gateway, directory):
     """Runs the attackers to their end; gives what they say."""
     command = ["nice", "-n", "10", sys.executable, HERE / "attackers.py", name, gateway.public, gateway.control]
     attackers = Program("attackers", command, directory)
-    code = await attackers.exit_code(120)
+    code = await attackers.exit_code(300)
     assert code == 0, f"the attackers failed:\n{attackers.output()}"
     return json.loads(attackers.output().splitlines()[-1])
 
