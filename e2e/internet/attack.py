@@ -40,6 +40,7 @@ class Bound:
     got: dict  # of what attackers say: exact values, or functions of the value
     shows: dict  # how much a metric must have grown by, at least
     flags: str = ""
+    libcurl: float = 0  # MiB more where libcurl makes the calls to the API: it holds about 38 KiB for each
 
 
 at_most = lambda limit: lambda value: value <= limit
@@ -54,7 +55,7 @@ BOUNDS = {
     "pings": Bound(50 * 1, {}, {}),
     # Each DELETE may have a connection to the API of its own (--max-api-connections).
     "close_storm": Bound(5_000 * 20 / 1024, {}, {"connections_closed": 5_000}),
-    "ids": Bound(2_000 * 20 / 1024, {"slower than random ids": at_most(4)}, {"connections_closed": 6_000}),
+    "ids": Bound(2_000 * 20 / 1024, {"slower than random ids": at_most(4)}, {"connections_closed": 6_000}, libcurl=2_000 * 18 / 1024),
     "unknown_pushes": Bound(2, {"answered 404": 100_000}, {'ws2http_pushes_total{result="not_found"}': 100_000}),
     "endless_answers": Bound(50 * 2, {}, {"requests_failed": 50}),
 }
@@ -105,7 +106,7 @@ async def attack(name, gateway, directory):
     """Runs the attackers to their end; gives what they say."""
     command = ["nice", "-n", "10", sys.executable, HERE / "attackers.py", name, gateway.public, gateway.control]
     attackers = Program("attackers", command, directory)
-    code = await attackers.exit_code(120)
+    code = await attackers.exit_code(300)
     assert code == 0, f"the attackers failed:\n{attackers.output()}"
     return json.loads(attackers.output().splitlines()[-1])
 
@@ -154,6 +155,8 @@ async def run_attack(name, binary, directory):
     others = await Others.connect(gateway.public)
     await asyncio.sleep(2)
     before, figures = gateway.resident() / MIB, await gateway.metrics()
+    if any('runtime="smol"' in name for name in figures):
+        bound = dataclasses.replace(bound, peak=bound.peak + bound.libcurl)
     waits = [others.take()]
     told = await attack(name, gateway, directory)
     waits.append(others.take())
