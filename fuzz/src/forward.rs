@@ -96,8 +96,8 @@ fn fields(head: &[u8]) -> Fields {
     fields
 }
 
-fn check_forwarded(client: &[u8], call: &Request<Bytes>, configured: &[(&str, &str)]) {
-    let client = fields(client);
+fn check_forwarded(request: &[u8], call: &Request<Bytes>, configured: &[(&str, &str)]) {
+    let client = fields(request);
     let of_client = client.iter().filter(|(name, _)| passes(name, &client, configured));
     let mut expected: Fields = of_client.map(|(name, values)| (name.clone(), values.clone())).collect();
     for (name, value) in configured {
@@ -113,7 +113,7 @@ fn check_forwarded(client: &[u8], call: &Request<Bytes>, configured: &[(&str, &s
     let id = actual.remove("x-connection-id").expect("an X-Connection-Id");
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     assert!(id.len() == 1 && !id[0].is_empty() && id[0].iter().all(plain), "{id:?}");
-    assert_eq!(actual, expected);
+    assert_eq!(actual, expected, "the client: {}\nto the API: {}", request.escape_ascii(), written.escape_ascii());
 }
 
 /// Whether a header of the client goes on.

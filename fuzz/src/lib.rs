@@ -43,8 +43,11 @@ pub use frames::frames;
 pub use gateway::gateway;
 pub use request::request;
 
+/// Panics if the bytes make the gateway break a law.
+pub type Judge = fn(&[u8]);
+
 /// All of them by name, as the fuzzers and their corpora are called.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Judge)] = &[
     ("request", request),
     ("frames", frames),
     ("client_id", client_id),
