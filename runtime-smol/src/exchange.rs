@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::pending;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,10 +14,12 @@ use http::{Request, Response, StatusCode, Version};
 use isahc::error::ErrorKind;
 use isahc::{AsyncBody, HttpClient};
 use smol::future::poll_fn;
-use ws2http_core::{CallError, CallId};
+use ws2http_core::{CallError, CallId, Timestamp};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
 use crate::client::Kind;
+use crate::connect::Api;
+use crate::own;
 use crate::request;
 use crate::runtime::Smol;
 
@@ -25,12 +28,16 @@ const SOME: usize = 1024;
 
 /// Has a call made by a task of its own.
 pub(crate) fn call(shard: &mut Shard<Smol>, id: CallId, request: Request<Bytes>, fresh: bool) {
+    if request::is_beyond_isahc(&request) {
+        let task = shard.runtime.executor.spawn(run_own(shard.shared(), id, request));
+        return shard.runtime.started(id, None, task);
+    }
     let kind = request::kind(&request, fresh);
     let timeout = shard.time_left(id);
     let now = shard.read_clock();
     let client = shard.runtime.clients.enter(kind, now);
     let task = shard.runtime.executor.spawn(run(shard.shared(), id, kind, client, request, timeout));
-    shard.runtime.started(id, kind, task);
+    shard.runtime.started(id, Some(kind), task);
 }
 
 async fn run(
@@ -42,8 +49,9 @@ async fn run(
     timeout: Duration,
 ) {
     let limit = shard.borrow().config().max_message;
+    let api = Rc::clone(&shard.borrow().runtime.api);
     let result = match client {
-        Ok(client) => exchange(&client, request, kind, timeout, limit).await,
+        Ok(client) => exchange(&client, &api, request, kind, timeout, limit).await,
         Err(error) => Err(CallError::Connect(describe(&error))),
     };
     let mut shard = shard.borrow_mut();
@@ -53,6 +61,21 @@ async fn run(
         Err(CallError::Broken(_)) if kind == Kind::Kept => shard.runtime.clients.distrust(now),
         Err(_) => {}
     }
+    reply(&mut shard, id, now, result);
+}
+
+/// The same without isahc.
+async fn run_own(shard: SharedShard<Smol>, id: CallId, request: Request<Bytes>) {
+    let api = Rc::clone(&shard.borrow().runtime.api);
+    let limit = shard.borrow().config().max_message;
+    let result = own::exchange(&api, request, limit).await;
+    let mut shard = shard.borrow_mut();
+    let now = shard.read_clock();
+    reply(&mut shard, id, now, result);
+}
+
+fn reply(shard: &mut Shard<Smol>, id: CallId, now: Timestamp, result: Result<Response<Bytes>, CallError>) {
+    // This is the task; it has not quite ended.
     if let Some(task) = shard.runtime.ended(id, Some(now)) {
         task.detach();
     }
@@ -62,6 +85,7 @@ async fn run(
 /// Sends a request and collects its answer, of at most `limit` bytes.
 async fn exchange(
     client: &HttpClient,
+    api: &Api,
     request: Request<Bytes>,
     kind: Kind,
     timeout: Duration,
@@ -71,6 +95,7 @@ async fn exchange(
     let request = request::to_isahc(request, kind, timeout).map_err(CallError::Connect)?;
     let result = match client.send_async(request).await {
         Ok(response) => collect(response, limit).await,
+        Err(error) if error.kind() == ErrorKind::BadServerCertificate => Err(not_trusted(api, &error).await),
         Err(error) => Err(failure(&error)),
     };
     if result.is_err() && started.elapsed() >= timeout {
@@ -78,6 +103,15 @@ async fn exchange(
         pending::<()>().await;
     }
     result
+}
+
+/// What is wrong with the API's certificate: isahc does not pass on what libcurl says. Looking once more
+/// tells it.
+async fn not_trusted(api: &Api, error: &isahc::Error) -> CallError {
+    CallError::Connect(match api.connect().await {
+        Err(why) => why,
+        Ok(_) => describe(error),
+    })
 }
 
 async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response<Bytes>, CallError> {

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use smol::{Async, LocalExecutor, Task, Timer};
+use ws2http_api::{Channels, Http2};
 use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::{Runtime, Shard};
 
 use crate::client::{Clients, Kind};
+use crate::connect::{Api, ToApi};
 use crate::exchange;
 use crate::stream::Stream;
 
@@ -23,22 +25,26 @@ use crate::stream::Stream;
 pub(crate) struct Smol {
     pub(crate) executor: Rc<LocalExecutor<'static>>,
     pub(crate) clients: Clients,
-    /// The tasks of calls under way, by the call's slot.
+    /// The tasks of calls under way by HTTP/1.1, by the call's slot.
     calls: Vec<Option<Call>>,
+    channels: Channels<Task<()>>,
+    pub(crate) api: Rc<Api>,
 }
 
 struct Call {
     id: CallId,
-    kind: Kind,
+    /// `None`: not by isahc.
+    kind: Option<Kind>,
     task: Task<()>,
 }
 
 impl Smol {
-    pub(crate) fn new(executor: Rc<LocalExecutor<'static>>, max_idle: usize) -> Smol {
-        Smol { executor, clients: Clients::new(max_idle), calls: Vec::new() }
+    pub(crate) fn new(executor: Rc<LocalExecutor<'static>>, max_idle: usize, api: Api) -> Smol {
+        let (clients, channels) = (Clients::new(max_idle), Channels::new(max_idle));
+        Smol { executor, clients, calls: Vec::new(), channels, api: Rc::new(api) }
     }
 
-    pub(crate) fn started(&mut self, id: CallId, kind: Kind, task: Task<()>) {
+    pub(crate) fn started(&mut self, id: CallId, kind: Option<Kind>, task: Task<()>) {
         let slot = id.slot as usize;
         if slot >= self.calls.len() {
             self.calls.resize_with(slot + 1, || None);
@@ -50,7 +56,9 @@ impl Smol {
     pub(crate) fn ended(&mut self, id: CallId, now: Option<Timestamp>) -> Option<Task<()>> {
         let entry = self.calls.get_mut(id.slot as usize)?;
         let call = entry.take_if(|call| call.id == id)?;
-        self.clients.leave(call.kind, now);
+        if let Some(kind) = call.kind {
+            self.clients.leave(kind, now);
+        }
         Some(call.task)
     }
 }
@@ -132,26 +140,46 @@ impl Runtime for Smol {
     }
 
     fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
-        exchange::call(shard, id, request, fresh);
+        if shard.config().api_http2 {
+            ws2http_api::call(shard, id, request);
+        } else {
+            exchange::call(shard, id, request, fresh);
+        }
     }
 
     /// libcurl cannot be told to give a call up. It was given the gateway's own deadline, and closes
     /// the connection then; and at once, should something come in before.
     fn cancel(&mut self, call: CallId) {
         drop(self.ended(call, None));
+        self.channels.cancel(call);
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        self.clients.deadline()
+        self.clients.deadline().into_iter().chain(self.channels.deadline()).min()
     }
 
     fn expire(&mut self, now: Timestamp) {
         self.clients.close_expired(now);
+        self.channels.close_expired(now);
     }
 
     fn close(&mut self) {
         self.calls.clear();
         self.clients.clear();
+        self.channels.clear();
+    }
+}
+
+impl Http2 for Smol {
+    type ApiStream = ToApi;
+
+    fn channels(&mut self) -> &mut Channels<Task<()>> {
+        &mut self.channels
+    }
+
+    fn connect(&self) -> impl Future<Output = Result<ToApi, String>> + 'static {
+        let api = Rc::clone(&self.api);
+        async move { api.connect().await }
     }
 }
 

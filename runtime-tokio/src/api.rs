@@ -1,25 +1,16 @@
 //! Connections to the API server: its addresses, and TLS.
 
-use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use ws2http_api::{ApiStream, CONNECT_TIMEOUT, Tls};
 use ws2http_core::ApiAddress;
 
 use crate::net::Net;
-use crate::stream::ApiStream;
-
-/// How long one address may take to answer before the next one is tried; also for TLS and HTTP/2.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For how long the addresses of the API are not asked for again.
 const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
@@ -66,12 +57,8 @@ impl<N: Net> Api<N> {
         let Some(tls) = &self.tls else {
             return Ok(ApiStream::Plain(stream));
         };
-        let handshake = tls.connector.connect(tls.name.clone(), stream);
-        match timeout(CONNECT_TIMEOUT, handshake).await {
-            Ok(Ok(stream)) => Ok(ApiStream::Tls(Box::new(stream))),
-            Ok(Err(error)) => Err(format!("TLS with {} for {}: {error}", self.host, tls.protocol)),
-            Err(_) => Err(format!("TLS with {}: no answer in {CONNECT_TIMEOUT:?}", self.host)),
-        }
+        let handshake = timeout(CONNECT_TIMEOUT, tls.connect(stream)).await;
+        handshake.unwrap_or_else(|_| Err(format!("TLS with {}: no answer in {CONNECT_TIMEOUT:?}", self.host)))
     }
 
     /// Tries one address after the other.
@@ -116,47 +103,9 @@ impl<N: Net> Api<N> {
     }
 }
 
-/// How the API is reached by `https`: certificates of the system, and the name to check.
-#[derive(Clone)]
-pub(crate) struct Tls {
-    connector: TlsConnector,
-    name: ServerName<'static>,
-    /// What is to be spoken over it, as ALPN names it.
-    protocol: &'static str,
-}
-
-impl Tls {
-    /// What is needed for this API; `None` for plain `http`.
-    pub(crate) fn for_api(api: &ApiAddress, http2: bool) -> io::Result<Option<Tls>> {
-        if !api.is_https() {
-            return Ok(None);
-        }
-        let name = ServerName::try_from(api.host().to_owned())
-            .map_err(|error| io::Error::other(format!("--api: {} is no name for TLS: {error}", api.host())))?;
-        let found = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
-        let (added, _unusable) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-            return Err(io::Error::other(format!(
-                "--api with https needs the system's CA certificates (package ca-certificates, or \
-                 SSL_CERT_FILE), but none were found {}",
-                errors.join("; ")
-            )));
-        }
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let protocol = if http2 { "h2" } else { "http/1.1" };
-        config.alpn_protocols = vec![protocol.into()];
-        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name, protocol }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::net::{IpAddr, Ipv4Addr};
 
     use tokio::net::{TcpListener, TcpStream};

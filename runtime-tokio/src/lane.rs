@@ -13,10 +13,10 @@ use tokio::task::spawn_local;
 use ws2http_core::{Answer, CallError, CallId};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
-use crate::exchange::Link;
 use crate::lanes::LaneId;
 use crate::net::Net;
 use crate::runtime::Tokio;
+use ws2http_api::Link;
 
 /// Calls that one lane's task may end before the other tasks have their turn.
 const ROUNDS: usize = 16;

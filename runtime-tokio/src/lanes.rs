@@ -7,7 +7,7 @@ use std::task::Waker;
 use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
 
-use crate::exchange::Link;
+use ws2http_api::Link;
 
 /// Names a lane of its worker. Used again only after its task has ended or will not run again.
 pub(crate) type LaneId = u32;

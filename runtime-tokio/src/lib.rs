@@ -6,22 +6,16 @@
 //! for example, or another thread.
 //!
 //! - `runtime.rs`, `net.rs`: what the driver needs of tokio, and of a network
-//! - `lane.rs`, `lanes.rs`: calls to the API; `exchange.rs`, `stream.rs`, `api.rs`: their connections
-//! - `channel.rs`, `channels.rs`, `streams.rs`, `tally.rs`: the same over HTTP/2
+//! - `lane.rs`, `lanes.rs`: calls to the API; `api.rs`: their connections
+//!   (what goes by them is in the crate `ws2http-api`)
 //! - `worker.rs`, `serve.rs`: workers on tokio, and a process of them
 
 mod api;
-mod channel;
-mod channels;
-mod exchange;
 mod lane;
 mod lanes;
 mod net;
 mod runtime;
 mod serve;
-mod stream;
-mod streams;
-mod tally;
 mod worker;
 
 pub use net::{Net, Tcp};

@@ -13,12 +13,11 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Sleep, sleep_until};
+use ws2http_api::{ApiStream, Channels, Http2};
 use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::{Runtime, Shard};
 
 use crate::api::Api;
-use crate::channel;
-use crate::channels::Channels;
 use crate::lane;
 use crate::lanes::Lanes;
 use crate::net::Net;
@@ -29,7 +28,7 @@ const INPUT: usize = 64 * 1024;
 /// One shard on tokio: its connections to the API.
 pub(crate) struct Tokio<N: Net> {
     pub(crate) lanes: Lanes<N::Stream>,
-    pub(crate) channels: Channels,
+    channels: Channels<Task>,
     pub(crate) api: Rc<Api<N>>,
     /// Room for what one read brings in, and for what one write takes: a lane has no buffer of its own.
     pub(crate) input: Box<[u8]>,
@@ -114,7 +113,7 @@ impl<N: Net> Runtime for Tokio<N> {
 
     fn call(shard: &mut Shard<Self>, id: CallId, request: Request<Bytes>, fresh: bool) {
         if shard.config().api_http2 {
-            channel::call(shard, id, request);
+            ws2http_api::call(shard, id, request);
         } else {
             lane::call(shard, id, request, fresh);
         }
@@ -137,5 +136,18 @@ impl<N: Net> Runtime for Tokio<N> {
     fn close(&mut self) {
         self.lanes.clear();
         self.channels.clear();
+    }
+}
+
+impl<N: Net> Http2 for Tokio<N> {
+    type ApiStream = ApiStream<N::Stream>;
+
+    fn channels(&mut self) -> &mut Channels<Task> {
+        &mut self.channels
+    }
+
+    fn connect(&self) -> impl Future<Output = Result<ApiStream<N::Stream>, String>> + 'static {
+        let api = Rc::clone(&self.api);
+        async move { api.connect().await }
     }
 }

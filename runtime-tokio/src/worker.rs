@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use tokio_rustls::rustls::crypto::ring;
+use ws2http_api::Tls;
 use ws2http_core::{Config, Surface};
 use ws2http_driver::Hooks;
 
-use crate::api::{Api, Tls};
+use crate::api::Api;
 use crate::net::Net;
 use crate::runtime::Tokio;
 
@@ -37,7 +39,7 @@ pub fn workers<N: Net>(
     seed: [u8; 32],
     hooks: Hooks,
 ) -> io::Result<(Vec<Worker<N>>, Drain<N>)> {
-    let tls = Tls::for_api(&config.api, config.api_http2)?;
+    let tls = Tls::for_api(&config.api, config.api_http2, ring::default_provider())?;
     let (workers, drain) = ws2http_driver::workers(config, shards, seed, hooks);
     Ok((workers.into_iter().map(|worker| Worker { worker, tls: tls.clone() }).collect(), drain))
 }

@@ -8,8 +8,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::stream::ApiStream;
-
 /// How much has gone through a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -36,12 +34,12 @@ fn add(counter: &Cell<u64>, count: usize) {
 /// A connection that counts. It does not offer to write several buffers at once: then the HTTP/2
 /// library copies bodies up to 1 KiB, and so writes many calls at once.
 pub(crate) struct Tallied<S> {
-    stream: ApiStream<S>,
+    stream: S,
     tally: Rc<Tally>,
 }
 
 impl<S> Tallied<S> {
-    pub(crate) fn new(stream: ApiStream<S>, tally: &Rc<Tally>) -> Self {
+    pub(crate) fn new(stream: S, tally: &Rc<Tally>) -> Self {
         Tallied { stream, tally: Rc::clone(tally) }
     }
 }

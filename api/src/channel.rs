@@ -4,24 +4,21 @@
 //! runs: with all others that came up since it last ran, in one write. So do answers come in.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::Request;
-use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite};
 use ws2http_core::{CallError, CallId};
-use ws2http_driver::{Shard, SharedShard};
+use ws2http_driver::{Runtime, Shard, SharedShard};
 
-use crate::api::{Api, CONNECT_TIMEOUT};
-use crate::channels::ChannelId;
-use crate::net::Net;
-use crate::runtime::Tokio;
+use crate::channels::{ChannelId, Channels};
 use crate::streams::Streams;
 use crate::tally::{Tallied, Tally};
+use crate::tls::CONNECT_TIMEOUT;
 
 /// The most that an answer's headers may take up, in bytes, as over HTTP/1.1.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -35,29 +32,45 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// How much memory bodies in many small pieces may take up beyond their length, in bytes.
 const PIECES: usize = 8 << 20;
 
-type ToApi<N> = Connection<Tallied<<N as Net>::Stream>, Bytes>;
+/// A runtime whose calls to the API may go by HTTP/2.
+pub trait Http2: Runtime {
+    /// A connection to the API, with or without TLS.
+    type ApiStream: AsyncRead + AsyncWrite + Unpin + 'static;
+
+    /// The connections of this worker, and the calls on them.
+    fn channels(&mut self) -> &mut Channels<Self::Task>;
+
+    /// Opens a connection; an error says what was tried. It ends within a reasonable time.
+    fn connect(&self) -> impl Future<Output = Result<Self::ApiStream, String>> + 'static;
+}
+
+type ToApi<R> = Connection<Tallied<<R as Http2>::ApiStream>, Bytes>;
 
 /// Has a call made. A connection that is known to end takes no call anyway, so none is kept from those
 /// that have served others before.
-pub(crate) fn call<N: Net>(shard: &mut Shard<Tokio<N>>, id: CallId, request: Request<Bytes>) {
-    shard.runtime.channels.place(id, request);
+pub fn call<R: Http2>(shard: &mut Shard<R>, id: CallId, request: Request<Bytes>) {
+    shard.runtime.channels().place(id, request);
     open_missing(shard);
 }
 
 /// Opens the connections that waiting calls need.
-fn open_missing<N: Net>(shard: &mut Shard<Tokio<N>>) {
-    for _ in 0..shard.runtime.channels.missing() {
-        let id = shard.runtime.channels.open();
-        let task = spawn_local(run(shard.shared(), id));
-        shard.runtime.channels.started(id, task.abort_handle());
+fn open_missing<R: Http2>(shard: &mut Shard<R>) {
+    for _ in 0..shard.runtime.channels().missing() {
+        let id = shard.runtime.channels().open();
+        let task = shard.runtime.spawn(run(shard.shared(), id));
+        shard.runtime.channels().started(id, task);
     }
 }
 
 /// A channel's task.
-async fn run<N: Net>(shard: SharedShard<Tokio<N>>, id: ChannelId) {
-    let api = Rc::clone(&shard.borrow().runtime.api);
+async fn run<R: Http2>(shard: SharedShard<R>, id: ChannelId) {
+    let connecting = shard.borrow().runtime.connect();
     let limit = shard.borrow().config().max_message;
-    match open(&api, limit).await {
+    let opened_connection = match connecting.await {
+        Ok(stream) => open::<R>(stream, limit).await,
+        Err(error) => Err(error),
+    };
+    match opened_connection {
         Ok((send, mut connection, tally)) => {
             opened(&mut shard.borrow_mut(), id, Streams::new(send, tally, limit));
             poll_fn(|cx| poll(&shard, id, &mut connection, cx)).await;
@@ -66,10 +79,13 @@ async fn run<N: Net>(shard: SharedShard<Tokio<N>>, id: ChannelId) {
     }
 }
 
-/// Opens a connection. It is ready for calls: the API has said how many it takes.
-async fn open<N: Net>(api: &Api<N>, limit: usize) -> Result<(SendRequest<Bytes>, ToApi<N>, Rc<Tally>), String> {
+/// Begins HTTP/2 on a connection. It is then ready for calls: the API has said how many it takes.
+async fn open<R: Http2>(
+    stream: R::ApiStream,
+    limit: usize,
+) -> Result<(SendRequest<Bytes>, ToApi<R>, Rc<Tally>), String> {
     let tally = Rc::default();
-    let stream = Tallied::new(api.connect().await?, &tally);
+    let stream = Tallied::new(stream, &tally);
     let window = u32::try_from(limit.max(LEAST_WINDOW)).unwrap_or(LARGEST_WINDOW).min(LARGEST_WINDOW);
     let opening = async {
         let (send, mut connection) = Builder::new()
@@ -91,37 +107,43 @@ async fn open<N: Net>(api: &Api<N>, limit: usize) -> Result<(SendRequest<Bytes>,
         .await?;
         Ok((send, connection))
     };
-    let opened = timeout(CONNECT_TIMEOUT, opening).await;
-    let opened = opened.unwrap_or_else(|_| Err(format!("no SETTINGS that allow a call in {CONNECT_TIMEOUT:?}")));
+    let opened = in_time::<R, _>(opening).await;
+    let opened = opened.unwrap_or_else(|| Err(format!("no SETTINGS that allow a call in {CONNECT_TIMEOUT:?}")));
     opened.map(|(send, connection)| (send, connection, tally)).map_err(|error: String| {
         format!("the API does not speak HTTP/2 with prior knowledge, which --api-http2 needs: {error}")
     })
+}
+
+/// What a future brings within [`CONNECT_TIMEOUT`].
+pub async fn in_time<R: Runtime, T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(R::sleep_until(R::now() + CONNECT_TIMEOUT));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 fn how_ended(ended: Result<(), h2::Error>) -> String {
     ended.map_or_else(|error| error.to_string(), |()| "the API closed the connection".to_owned())
 }
 
-fn opened<N: Net>(shard: &mut Shard<Tokio<N>>, id: ChannelId, streams: Streams) {
+fn opened<R: Http2>(shard: &mut Shard<R>, id: ChannelId, streams: Streams) {
     let now = shard.read_clock();
-    shard.runtime.channels.opened(id, streams, now);
+    shard.runtime.channels().opened(id, streams, now);
     open_missing(shard);
 }
 
-fn not_opened<N: Net>(shard: &mut Shard<Tokio<N>>, id: ChannelId, error: &str) {
+fn not_opened<R: Http2>(shard: &mut Shard<R>, id: ChannelId, error: &str) {
     let now = shard.read_clock();
-    for call in shard.runtime.channels.not_opened(id, now) {
+    for call in shard.runtime.channels().not_opened(id, now) {
         shard.reply(call, Err(CallError::Connect(error.to_owned())));
     }
 }
 
 /// Moves a channel on. Ready when its connection has ended.
-fn poll<N: Net>(
-    shard: &SharedShard<Tokio<N>>,
-    id: ChannelId,
-    connection: &mut ToApi<N>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
+fn poll<R: Http2>(shard: &SharedShard<R>, id: ChannelId, connection: &mut ToApi<R>, cx: &mut Context<'_>) -> Poll<()> {
     // Writes the calls that it was given, and reads answers. If more is to be written afterwards, it
     // has this task run again.
     let polled = Pin::new(connection).poll(cx);
@@ -129,13 +151,13 @@ fn poll<N: Net>(
     let mut shard = shard.borrow_mut();
     let now = shard.read_clock();
     if let Poll::Ready(how) = polled {
-        shard.runtime.channels.cut_off(id, how_ended(how));
+        shard.runtime.channels().cut_off(id, how_ended(how));
     }
-    while let Some((call, result)) = shard.runtime.channels.next_ended(id, now) {
+    while let Some((call, result)) = shard.runtime.channels().next_ended(id, now) {
         shard.reply(call, result);
     }
     if ended {
-        shard.runtime.channels.remove(id);
+        shard.runtime.channels().remove(id);
     }
     open_missing(&mut shard);
     if ended { Poll::Ready(()) } else { Poll::Pending }

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::Request;
 use slab::Slab;
-use tokio::task::AbortHandle;
 use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::KEEP_IDLE;
 
@@ -19,9 +18,9 @@ pub(crate) type ChannelId = usize;
 /// For how long no connection is opened beside others after one could not be opened.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-#[derive(Default)]
-struct Channel {
-    task: Option<AbortHandle>,
+struct Channel<T> {
+    /// It ends when this is dropped.
+    _task: Option<T>,
     /// `None` while the connection is being opened, and when it is of no more use.
     streams: Option<Streams>,
     /// It takes no more calls: those under way are its last ones.
@@ -38,9 +37,9 @@ enum Place {
     On(ChannelId, StreamKey),
 }
 
-/// The HTTP/2 connections of one worker.
-pub(crate) struct Channels {
-    channels: Slab<Channel>,
+/// The HTTP/2 connections of one worker, with their tasks.
+pub struct Channels<T> {
+    channels: Slab<Channel<T>>,
     /// Channels that may have room; the last one is used first, so that superfluous ones stay idle.
     roomy: Vec<ChannelId>,
     /// How many are being opened.
@@ -61,8 +60,9 @@ pub(crate) struct Channels {
     failed: Option<Timestamp>,
 }
 
-impl Channels {
-    pub(crate) fn new(max_idle: usize) -> Self {
+impl<T> Channels<T> {
+    /// None yet; idle ones are kept up to so many.
+    pub fn new(max_idle: usize) -> Self {
         Channels {
             channels: Slab::new(),
             roomy: Vec::new(),
@@ -139,12 +139,13 @@ impl Channels {
     /// A place for a new channel.
     pub(crate) fn open(&mut self) -> ChannelId {
         self.opening += 1;
-        self.channels.insert(Channel::default())
+        let none = Channel { _task: None, streams: None, leaving: false, roomy: false, idle_until: None };
+        self.channels.insert(none)
     }
 
     /// Names the task of a new channel.
-    pub(crate) fn started(&mut self, id: ChannelId, task: AbortHandle) {
-        self.channels[id].task = Some(task);
+    pub(crate) fn started(&mut self, id: ChannelId, task: T) {
+        self.channels[id]._task = Some(task);
     }
 
     /// A new channel's connection is open: it takes the calls that wait.
@@ -193,7 +194,7 @@ impl Channels {
     }
 
     /// Gives a call up.
-    pub(crate) fn cancel(&mut self, call: CallId) {
+    pub fn cancel(&mut self, call: CallId) {
         match self.forget(call) {
             None => {}
             Some(Place::Waiting) => {
@@ -251,12 +252,12 @@ impl Channels {
     }
 
     /// When [`Channels::close_expired`] is to be called.
-    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+    pub fn deadline(&self) -> Option<Timestamp> {
         self.sweep
     }
 
     /// Closes the connections that have been idle for too long.
-    pub(crate) fn close_expired(&mut self, now: Timestamp) {
+    pub fn close_expired(&mut self, now: Timestamp) {
         if self.sweep.is_none_or(|sweep| now < sweep) {
             return;
         }
@@ -269,10 +270,8 @@ impl Channels {
     }
 
     /// Closes all connections.
-    pub(crate) fn clear(&mut self) {
-        for task in self.channels.drain().filter_map(|channel| channel.task) {
-            task.abort();
-        }
+    pub fn clear(&mut self) {
+        self.channels.clear();
         self.roomy.clear();
         self.waiting.clear();
         self.calls.clear();

@@ -17,7 +17,7 @@ use crate::stream::ApiStream;
 const COPIED: usize = 8 * 1024;
 
 /// A connection to the API.
-pub(crate) struct Link<S> {
+pub struct Link<S> {
     stream: ApiStream<S>,
     /// What the stream has not taken yet of the request under way.
     head: Bytes,
@@ -30,19 +30,20 @@ pub(crate) struct Link<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    pub(crate) fn new(stream: ApiStream<S>) -> Self {
+    /// A connection by which nothing has gone yet.
+    pub fn new(stream: ApiStream<S>) -> Self {
         let (head, body) = (Bytes::new(), Bytes::new());
         Link { stream, head, body, unflushed: false, wrote: false, answer: None }
     }
 
     /// No request is under way.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.answer.is_none()
     }
 
     /// Begins an exchange, whose answer has a body of at most `limit` bytes. `scratch` is free for use.
     /// [`Link::poll_answer`] has the rest, also the errors.
-    pub(crate) fn send(&mut self, request: Request<Bytes>, limit: usize, scratch: &mut Vec<u8>, cx: &mut Context<'_>) {
+    pub fn send(&mut self, request: Request<Bytes>, limit: usize, scratch: &mut Vec<u8>, cx: &mut Context<'_>) {
         debug_assert!(self.is_idle(), "one request at a time");
         scratch.clear();
         write_request_head(scratch, &request);
@@ -87,7 +88,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Moves bytes until the request under way has its answer. `input` is free for use.
-    pub(crate) fn poll_answer(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> Poll<Result<Answer, CallError>> {
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer; the connection is then of no more use.
+    pub fn poll_answer(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> Poll<Result<Answer, CallError>> {
         loop {
             let sent = self.poll_send(cx);
             // Whoever refuses a request may answer before having read it.
@@ -137,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Whether a connection between two requests is of no more use. If it is, the task of `cx` is
     /// woken when that changes. What comes unasked makes a connection useless too.
-    pub(crate) fn has_ended(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> bool {
+    pub fn has_ended(&mut self, input: &mut [u8], cx: &mut Context<'_>) -> bool {
         self.poll_read(input, cx).is_ready()
     }
 }

@@ -8,8 +8,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 /// A connection to the API.
-pub(crate) enum ApiStream<S> {
+pub enum ApiStream<S> {
+    /// As it is.
     Plain(S),
+    /// With TLS.
     Tls(Box<TlsStream<S>>),
 }
 

@@ -1,0 +1,24 @@
+//! Calls to the API, the same on any runtime.
+//!
+//! A runtime opens connections; this crate has calls made by them. Nothing here runs on tokio: of
+//! that crate only the traits of byte streams are used, which the libraries for HTTP/2 and TLS ask
+//! for.
+//!
+//! - `tls.rs`, `stream.rs`: certificates, and a connection with or without TLS
+//! - `exchange.rs`: calls by HTTP/1.1 on one connection
+//! - `channel.rs`: one HTTP/2 connection; `channels.rs`: which one serves which call; `streams.rs`,
+//!   `tally.rs`: the calls under way on one
+
+mod channel;
+mod channels;
+mod exchange;
+mod stream;
+mod streams;
+mod tally;
+mod tls;
+
+pub use channel::{Http2, call, in_time};
+pub use channels::Channels;
+pub use exchange::Link;
+pub use stream::ApiStream;
+pub use tls::{CONNECT_TIMEOUT, Tls};
