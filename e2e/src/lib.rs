@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod raw;
 pub mod rig;
 mod scenarios;
+pub mod tls;
 pub mod traffic;
 pub mod wait;
 

@@ -34,6 +34,12 @@ impl Binary {
         &self.path
     }
 
+    /// The flags that have it call the API at `url`.
+    pub fn flags(&self, url: &str) -> Vec<String> {
+        let http2 = self.http2.then(|| "--api-http2".to_owned());
+        ["--api".to_owned(), url.to_owned()].into_iter().chain(http2).collect()
+    }
+
     /// A gateway with these flags (separated by spaces) in front of an API with this script.
     ///
     /// # Panics
@@ -47,9 +53,7 @@ impl Binary {
     /// # Panics
     /// When the gateway does not start.
     pub async fn rig_with(&self, flags: &[String], api: Api, base: &str) -> Rig {
-        let address = ["--api".to_owned(), format!("http://{}{base}", api.address)];
-        let http2 = self.http2.then(|| "--api-http2".to_owned());
-        let flags = [address.as_slice(), http2.as_slice(), flags].concat();
+        let flags = [self.flags(&format!("http://{}{base}", api.address)), flags.to_vec()].concat();
         let gateway = Gateway::start(&self.path, &flags, &[]).await;
         Rig { gateway, api }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{Answer, Api, Request, echo};
+use crate::api::{Answer, Api, Request, Then, echo};
 use crate::frame::{Frame, TEXT};
 use crate::raw::handshake;
 use crate::rig::{Binary, words};
@@ -13,6 +13,7 @@ super::scenarios!["connect":
     hop_by_hop_headers_do_not, forwarded_for_is_appended, gateway_headers_cannot_be_forged,
     api_header_is_on_every_call, white_space_around_ok, early_frames_wait, early_frames_are_bounded, subprotocol_picked_by_the_api,
     subprotocol_picked_by_flag, subprotocol_nobody_offered, set_cookie_goes_to_the_client,
+    headers_beyond_ascii_go_along, answer_headers_beyond_ascii, answer_headers_in_latin_1,
     slow_answer_in_time, connection_ids_are_unique, handshake_in_small_pieces, header_names_in_any_case,
 ];
 
@@ -250,6 +251,37 @@ async fn set_cookie_goes_to_the_client(binary: Binary) {
     assert_eq!(client.accepted.all("set-cookie"), ["a=1; Path=/", "b=2; HttpOnly"]);
     drop(client);
     rig.finish().await;
+}
+
+async fn headers_beyond_ascii_go_along(binary: Binary) {
+    let rig = binary.rig("", echo).await;
+    let client = rig.attempt("a", &[("X-Name", "Zoë"), ("Cookie", "n=ü")]).await;
+    drop(client.unwrap_or_else(|refusal| panic!("{refusal:?}")));
+    let get = rig.api.request("GET", "a", 0).await;
+    assert_eq!((get.header("x-name"), get.header("cookie")), (Some("Zoë"), Some("n=ü")));
+    rig.finish().await;
+}
+
+async fn answer_headers_beyond_ascii(binary: Binary) {
+    let rig = binary.rig("", |request: &Request| echo(request).header("Set-Cookie", "n=ü")).await;
+    let mut client = rig.connect("a").await;
+    assert_eq!(client.accepted.all("set-cookie"), ["n=ü"]);
+    client.send_text("hello").await;
+    client.expect_text("hello").await;
+    drop(client);
+    rig.finish().await;
+}
+
+async fn answer_headers_in_latin_1(binary: Binary) {
+    let rig = binary.rig("", |request: &Request| match request.method.as_str() {
+        "GET" => Answer::raw(b"HTTP/1.1 200 OK\r\nSet-Cookie: n=\xfc\r\nContent-Length: 2\r\n\r\nok", Then::Close),
+        _ => echo(request),
+    });
+    let rig = rig.await;
+    let client = rig.connect("a").await;
+    assert_eq!(client.accepted.all("set-cookie"), ["n=\u{fffd}"], "as it was: this side cannot read it");
+    drop(client);
+    rig.api.disconnect("a").await;
 }
 
 async fn slow_answer_in_time(binary: Binary) {

@@ -47,6 +47,7 @@ files![
     api_faults,
     api_connections,
     slow_api,
+    https,
     http2,
     churn,
     command_line,
@@ -57,8 +58,9 @@ const NOT_ABOUT_THE_API: [&str; 5] = ["http_strict::", "http_flow::", "frames::"
 
 /// Scenarios about answers as HTTP/1.1 spells them, or about one connection for each call: in the last
 /// one, HTTP/2 asks the second connect on the stuck one's connection, and an answer then races its timeout.
-const ABOUT_HTTP_1: [&str; 5] = [
+const ABOUT_HTTP_1: [&str; 6] = [
     "api_connections::",
+    "connect::answer_headers_in_latin_1",
     "answers::answers_in_every_framing",
     "api_faults::answers_nobody_asked_for",
     "limits::idle_api_connections",
