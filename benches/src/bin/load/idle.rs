@@ -11,14 +11,18 @@ use crate::latency::Latency;
 use crate::report::{self, Machine, mib, ms};
 use crate::server::{self, Server};
 use crate::stage;
+use crate::syscalls;
 use crate::team::Team;
-use crate::usage::{Memory, Usage};
+use crate::usage::{Memory, Usage, Used};
 
 /// Memory that stays within this, for as long as `SETTLED_FOR`, has settled.
 const SETTLED_WITHIN: u64 = 64 * 1024;
 /// Longer than allocators take to give freed memory back.
 const SETTLED_FOR: Duration = Duration::from_secs(3);
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+/// A gateway looks at each connection once more when its time for the handshake (10 s) is over: a gateway is idle
+/// so long after its last connect.
+const LAST_LOOK: Duration = Duration::from_secs(11);
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -41,6 +45,7 @@ struct Report {
     idle_seconds: f64,
     idle_cpu_ms_per_second: f64,
     idle_sleeps_per_second: f64,
+    idle_syscalls_per_second: Option<f64>,
 }
 
 /// Runs the scenario.
@@ -77,10 +82,12 @@ fn measure(args: &Idle, gateway: &Server, api: &Server) -> Result<Report> {
     let connect = team.connect(count, at_once, args.greet)?;
     let opened_in = opening.elapsed();
     eprintln!("waiting until its memory settles, and its idle connections to the API are closed");
+    let opened = Instant::now();
     let idle = settle(gateway, api)?;
+    interrupt::sleep_until(opened + LAST_LOOK)?;
 
     eprintln!("watching the idle gateway for {:?}", args.seconds);
-    let (idle_cpu, sleeps, idle_for) = watch_idle(&mut team, gateway, args.seconds)?;
+    let (used, idle_for, syscalls) = watch_idle(&mut team, gateway, args)?;
 
     eprintln!("closing");
     team.close(at_once)?;
@@ -100,24 +107,26 @@ fn measure(args: &Idle, gateway: &Server, api: &Server) -> Result<Report> {
         connects_per_second: count as f64 / opened_in.as_secs_f64(),
         connect: Latency::of(&connect),
         idle_seconds: idle_for.as_secs_f64(),
-        idle_cpu_ms_per_second: ms(idle_cpu) / idle_for.as_secs_f64(),
-        idle_sleeps_per_second: sleeps as f64 / idle_for.as_secs_f64(),
+        idle_cpu_ms_per_second: ms(used.cpu) / idle_for.as_secs_f64(),
+        idle_sleeps_per_second: used.voluntary as f64 / idle_for.as_secs_f64(),
+        idle_syscalls_per_second: syscalls.map(|calls| calls as f64 / args.seconds.as_secs_f64()),
     })
 }
 
-/// Processor time and voluntary context switches of the idle gateway, and how long it was watched.
-fn watch_idle(team: &mut Team, gateway: &Server, time: Duration) -> Result<(Duration, u64, Duration)> {
+/// What the idle gateway uses, in how long, and its system calls in `--seconds` of that.
+fn watch_idle(team: &mut Team, gateway: &Server, args: &Idle) -> Result<(Used, Duration, Option<u64>)> {
     let start = Instant::now();
-    let until = start + time;
+    let until = start + args.seconds + if args.syscalls { syscalls::TIME } else { Duration::ZERO };
     let before = Usage::of(gateway.pid())?;
-    let (_, used) = team.run(
+    let (_, (used, syscalls)) = team.run(
         |swarm, _| swarm.hold(until),
         |watch| {
+            let syscalls = args.syscalls.then(|| syscalls::of_idle(gateway.pid(), args.seconds)).transpose()?;
             watch.sleep_until(until, || Ok(()))?;
-            Ok(Usage::of(gateway.pid())?.since(&before))
+            Ok((Usage::of(gateway.pid())?.since(&before), syscalls))
         },
     )?;
-    Ok((used.cpu, used.voluntary, start.elapsed()))
+    Ok((used, start.elapsed(), syscalls))
 }
 
 /// The gateway's memory, once it has closed its idle connections to the API and then stays the same
@@ -155,6 +164,9 @@ fn print(report: &Report) {
     println!("  resident bytes per idle WebSocket   {:>8.0}", report.bytes_per_connection);
     println!("  processor while idle, ms per s      {:>8.3}", report.idle_cpu_ms_per_second);
     println!("  sleeps while idle, per s            {:>8.1}", report.idle_sleeps_per_second);
+    if let Some(calls) = report.idle_syscalls_per_second {
+        println!("  system calls while idle, per s      {calls:>8.1}");
+    }
     let connect = report.connect;
     println!(
         "  connects per s                      {:>8.0}   p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",

@@ -78,6 +78,9 @@ pub(crate) struct Idle {
     /// How long to watch the idle gateway's processor time
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub(crate) seconds: Duration,
+    /// Count the idle gateway's system calls (with perf, which may need root)
+    #[arg(long)]
+    pub(crate) syscalls: bool,
     /// Fail if an idle WebSocket takes more resident bytes
     #[arg(long, value_name = "BYTES")]
     pub(crate) assert_bytes: Option<u64>,
