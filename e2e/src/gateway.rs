@@ -211,7 +211,7 @@ fn command(binary: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    command.env_remove("RUST_LOG");
+    command.env_remove("RUST_LOG").env_remove("SSL_CERT_DIR");
     command
 }
 

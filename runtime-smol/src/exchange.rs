@@ -18,6 +18,7 @@ use ws2http_core::{CallError, CallId, Timestamp};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
 use crate::client::Kind;
+use crate::connect::Api;
 use crate::own;
 use crate::request;
 use crate::runtime::Smol;
@@ -48,8 +49,9 @@ async fn run(
     timeout: Duration,
 ) {
     let limit = shard.borrow().config().max_message;
+    let api = Rc::clone(&shard.borrow().runtime.api);
     let result = match client {
-        Ok(client) => exchange(&client, request, kind, timeout, limit).await,
+        Ok(client) => exchange(&client, &api, request, kind, timeout, limit).await,
         Err(error) => Err(CallError::Connect(describe(&error))),
     };
     let mut shard = shard.borrow_mut();
@@ -83,6 +85,7 @@ fn reply(shard: &mut Shard<Smol>, id: CallId, now: Timestamp, result: Result<Res
 /// Sends a request and collects its answer, of at most `limit` bytes.
 async fn exchange(
     client: &HttpClient,
+    api: &Api,
     request: Request<Bytes>,
     kind: Kind,
     timeout: Duration,
@@ -92,6 +95,7 @@ async fn exchange(
     let request = request::to_isahc(request, kind, timeout).map_err(CallError::Connect)?;
     let result = match client.send_async(request).await {
         Ok(response) => collect(response, limit).await,
+        Err(error) if error.kind() == ErrorKind::BadServerCertificate => Err(not_trusted(api, &error).await),
         Err(error) => Err(failure(&error)),
     };
     if result.is_err() && started.elapsed() >= timeout {
@@ -99,6 +103,15 @@ async fn exchange(
         pending::<()>().await;
     }
     result
+}
+
+/// What is wrong with the API's certificate: isahc does not pass on what libcurl says. Looking once more
+/// tells it.
+async fn not_trusted(api: &Api, error: &isahc::Error) -> CallError {
+    CallError::Connect(match api.connect().await {
+        Err(why) => why,
+        Ok(_) => describe(error),
+    })
 }
 
 async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response<Bytes>, CallError> {
@@ -127,8 +140,6 @@ async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response
         return Err(CallError::Broken("closed in the middle of the answer".to_owned()));
     }
     bytes.truncate(filled);
-    // It may wait for the client: without the room that was not needed.
-    let bytes = bytes.into_boxed_slice();
     // isahc's own notes on the request.
     head.extensions.clear();
     Ok(Response::from_parts(head, bytes.into()))
