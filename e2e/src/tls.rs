@@ -34,7 +34,7 @@ impl Authority {
     ///
     /// # Panics
     /// When its file cannot be written.
-    pub fn new() -> Authority {
+    pub fn found() -> Authority {
         let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -31,7 +31,7 @@ async fn logged(rig: &Rig, text: &str) {
 }
 
 async fn calls_by_https(binary: Binary) {
-    let authority = Authority::new();
+    let authority = Authority::found();
     let (rig, front) = rig(&binary, &authority, authority.certificate("localhost", LATER)).await;
     let mut client = rig.connect("a").await;
     let host = format!("localhost:{}", front.address.port());
@@ -48,7 +48,7 @@ async fn calls_by_https(binary: Binary) {
 }
 
 async fn certificates_that_prove_nothing(binary: Binary) {
-    let (authority, other) = (Authority::new(), Authority::new());
+    let (authority, other) = (Authority::found(), Authority::found());
     let cases = [
         ("of an unknown authority", other.certificate("localhost", LATER), "UnknownIssuer"),
         ("for another host", authority.certificate("localhost.example", LATER), "not valid for name"),
@@ -64,7 +64,7 @@ async fn certificates_that_prove_nothing(binary: Binary) {
 }
 
 async fn a_certificate_that_expires(binary: Binary) {
-    let authority = Authority::new();
+    let authority = Authority::found();
     let (rig, front) = rig(&binary, &authority, authority.certificate("localhost", LATER)).await;
     let mut client = rig.connect("a").await;
     client.send_text("before").await;
