@@ -109,7 +109,9 @@ impl Pipe {
 
     /// Nothing is on its way, at either end.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.up.is_empty() && self.down.is_empty() && self.inbox.is_empty() && self.client_inbox.is_empty()
+        // Nobody is left to read what lies at the end of a socket that both have given up.
+        let forgotten = self.place == Place::Gone && self.client_gone;
+        forgotten || self.up.is_empty() && self.down.is_empty() && self.inbox.is_empty() && self.client_inbox.is_empty()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::model::{ApiId, ControlId, Model, Observation, Settings};
 const LINE: usize = 400;
 
 /// After so many events a world is taken for one that never comes to rest.
-const MOST_EVENTS: u64 = 400_000;
+const MOST_EVENTS: u64 = 2_000_000;
 
 /// What can be planned.
 #[derive(Debug)]
