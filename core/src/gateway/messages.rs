@@ -4,7 +4,6 @@ use tungstenite::protocol::frame::coding::Control;
 
 use super::Gateway;
 use super::canary::Canary;
-use crate::ConnId;
 use crate::OnApiFailure;
 use crate::call::{CallKind, Outcome};
 use crate::control::is_binary;
@@ -12,6 +11,7 @@ use crate::event::Action;
 use crate::session::{Message, SessionId, Stage};
 use crate::socket::{Socket, Wire};
 use crate::ws::{Item, Violation};
+use crate::{ConnId, Timestamp};
 
 impl Gateway {
     /// Reads frames for as long as there is room for what they carry.
@@ -196,6 +196,10 @@ impl Gateway {
             }
             socket.paused = false;
             socket.last_seen = self.now;
+            if socket.pong_due != Timestamp::NEVER {
+                // The pong may lie among what we did not read.
+                socket.pong_due = self.now + self.config.pong_timeout;
+            }
             self.read_frames(conn, &mut []);
             if self.sockets.get(conn).is_some_and(|socket| !socket.paused) && !self.canary(Canary::ResumeForgotten) {
                 self.act(Action::Resume(conn));

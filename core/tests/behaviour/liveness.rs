@@ -104,6 +104,22 @@ fn a_client_that_we_do_not_read_is_not_taken_for_dead() {
 }
 
 #[test]
+fn a_client_that_we_begin_to_read_again_has_time_to_show_life() {
+    let mut pair = pair(|config| config.receive_queue_messages = 1);
+    let sock = pair.open("a");
+    pair.send(sock, text("under way"));
+    pair.send(sock, text("waits: the queue is full"));
+    let newcomer = pair.handshake("a");
+    // It answered the ping, but nobody read that; it is read again in the moment in which its time is over.
+    pair.now = pair.now + Duration::from_secs(10);
+    pair.answer(200, "");
+    pair.event(0, ws2http_core::Event::Timeout);
+    assert!(!pair.sock(sock).closed);
+    pair.send(sock, frame(0x8a, ""));
+    assert_eq!(pair.sock(newcomer).take_http().status, 409);
+}
+
+#[test]
 fn an_idle_gateway_wants_to_be_woken_only_for_pings() {
     let mut pair = pair(|_| {});
     for number in 0..100 {

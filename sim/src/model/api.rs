@@ -244,7 +244,8 @@ impl Model {
         let read = self.state.lives[life].seen == socket.messages.len() && socket.opened_before(self.step);
         let limit = interval + config.pong_timeout + config.send_timeout + self.settings.client_latency;
         let limit = limit + self.api_slack() + 2 * self.settings.timer_lateness + Duration::from_secs(1);
-        let took = self.now.since(vanished);
+        // Its DELETE may wait behind a call that the API lets hang.
+        let took = socket.revealed.unwrap_or(self.now).since(vanished);
         let connection = self.state.lives[life].connection.clone();
         self.judge(Law::Deadline, !unnoticed || !read || took <= limit, || {
             format!("{connection} had vanished {took:?} before, and nobody noticed")

@@ -43,6 +43,9 @@ impl Model {
         if cut == Cut::Vanished && seen == socket.messages.len() {
             socket.vanished = Some(now);
         }
+        if cut == Cut::Reset && socket.vanished.is_some() {
+            socket.revealed.get_or_insert(now);
+        }
     }
 
     pub(super) fn misbehaves(&mut self, id: SocketId, how: Misbehaviour) {

@@ -57,6 +57,8 @@ pub(super) struct Socket {
     pub(super) cuts: Vec<Cut>,
     /// When it vanished, if it did, and the gateway had read all its messages.
     pub(super) vanished: Option<Timestamp>,
+    /// When the gateway learned of it otherwise.
+    pub(super) revealed: Option<Timestamp>,
     pub(super) closed: bool,
     pub(super) close_heard: bool,
     pub(super) silent: bool,
@@ -92,6 +94,7 @@ impl Socket {
             garbage: false,
             cuts: Vec::new(),
             vanished: None,
+            revealed: None,
             closed: false,
             close_heard: false,
             silent: false,
