@@ -118,7 +118,9 @@ impl World {
             let held = self.holdings(shard);
             held.sockets + held.sessions + held.calls_in_flight + held.calls_waiting == 0
         };
-        self.calls_under_way() == 0 && (0..self.shards.len()).all(empty)
+        self.calls_under_way() == 0
+            && (0..self.shards.len()).all(empty)
+            && !self.pipes.iter().any(super::pipe::Pipe::is_between)
     }
 
     /// The queue has run dry: no timer is left.

@@ -111,7 +111,13 @@ impl Pipe {
     pub(super) fn is_at_rest(&self) -> bool {
         // Nobody is left to read what lies at the end of a socket that both have given up.
         let forgotten = self.place == Place::Gone && self.client_gone;
-        forgotten || self.up.is_empty() && self.down.is_empty() && self.inbox.is_empty() && self.client_inbox.is_empty()
+        let still = self.up.is_empty() && self.down.is_empty() && self.inbox.is_empty() && self.client_inbox.is_empty();
+        !self.is_between() && (forgotten || still)
+    }
+
+    /// No shard holds the gateway's end, but one will.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.place, Place::Accepting(_) | Place::Moving)
     }
 }
 
