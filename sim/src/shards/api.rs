@@ -128,6 +128,8 @@ impl World {
         let client = percent_decode(&request.path);
         if request.method == Method::GET {
             self.api.connections.entry(client.clone()).or_default().push(request.connection.clone());
+        } else if request.method == Method::POST {
+            self.got_on();
         }
         self.see(Observation::ApiRequest(api, request.clone()));
         let ending = self.decide(api, &request);

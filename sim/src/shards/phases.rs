@@ -68,6 +68,13 @@ impl World {
         self.phase_ends = self.now + self.patience();
     }
 
+    /// A message has reached the API: while those that wait one behind the other get on, none of them is late.
+    pub(super) fn got_on(&mut self) {
+        if self.phase == Phase::Settling {
+            self.enter(Phase::Settling);
+        }
+    }
+
     /// Longer than anything may take.
     fn patience(&self) -> Duration {
         let config = &self.plan.config;
