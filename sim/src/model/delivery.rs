@@ -32,7 +32,10 @@ impl Model {
         let open = self.socket(id).answer.as_ref().is_some_and(|(answer, _)| answer.status == 101);
         self.judge(Law::HandshakeAnswer, open, || format!("{id:?} heard {heard:?} without a 101"));
         match heard {
-            Heard::Message(payload) => self.message_heard(id, &payload),
+            Heard::Message(payload) => {
+                self.socket(id).took = Some(self.now);
+                self.message_heard(id, &payload);
+            }
             Heard::Ping => {}
             Heard::Pong => {
                 let socket = self.socket(id);
@@ -103,6 +106,11 @@ impl Model {
         let pushes = self.state.clients[&state.client].pushes.iter().enumerate();
         let pushes = pushes.filter(|(_, push)| push.is_kept(&state.connection));
         replies.chain(pushes.map(|(index, push)| (Source::Push(index), push.heard.is_some()))).collect()
+    }
+
+    /// Something that was queued for this connection has not been heard yet.
+    pub(super) fn owes(&self, life: LifeId) -> bool {
+        self.queued(life).iter().any(|(_, heard)| !heard)
     }
 
     fn judge_order(&mut self, life: LifeId, source: Source, payload: &Payload) {

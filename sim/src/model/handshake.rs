@@ -133,10 +133,12 @@ impl Model {
         let others: Vec<&SocketId> = others.collect();
         let spoke = others.iter().any(|other| {
             let other = &self.state.sockets[other];
-            let connected = other.life.is_some_and(|life| self.state.lives[life].may_be_ok());
-            // Whom the gateway does not read, because it takes nothing, is not judged by its silence.
+            let Some(life) = other.life.filter(|life| self.state.lives[*life].may_be_ok()) else { return false };
+            // Whom the gateway does not read, because it takes nothing, is not judged by its silence; nor is
+            // one that takes, bit by bit, of what stands before the ping.
             let unread = other.not_reading || !other.cuts.is_empty();
-            connected && (other.spoke || unread || config.on_duplicate == OnDuplicate::Reject)
+            let takes = other.took.is_some_and(|at| at >= socket.dialled) || self.owes(life);
+            other.spoke || unread || takes || config.on_duplicate == OnDuplicate::Reject
         });
         if spoke && config.on_duplicate != OnDuplicate::Replace {
             right.push(Right::Status(409));

@@ -52,6 +52,8 @@ pub(super) struct Socket {
     pub(super) pongs_heard: u64,
     /// It has sent any frame at all.
     pub(super) spoke: bool,
+    /// When it heard a message last.
+    pub(super) took: Option<Timestamp>,
     pub(super) close_sent: Option<CloseSent>,
     pub(super) garbage: bool,
     pub(super) cuts: Vec<Cut>,
@@ -90,6 +92,7 @@ impl Socket {
             pings: 0,
             pongs_heard: 0,
             spoke: false,
+            took: None,
             close_sent: None,
             garbage: false,
             cuts: Vec::new(),

@@ -175,7 +175,8 @@ impl World {
     pub(super) fn stall(&mut self, shard: usize, time: Duration) {
         self.count("stalls");
         self.note(|| format!("s{shard} stands still for {time:?}"));
-        self.shards[shard].stalled_until = self.now + time;
+        let until = &mut self.shards[shard].stalled_until;
+        *until = (*until).max(self.now + time);
     }
 
     fn plan_stale(&mut self, shard: usize, conn: ConnId) {

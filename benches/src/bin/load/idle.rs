@@ -20,9 +20,9 @@ const SETTLED_WITHIN: u64 = 64 * 1024;
 /// Longer than allocators take to give freed memory back.
 const SETTLED_FOR: Duration = Duration::from_secs(3);
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
-/// A gateway looks at each connection once more when its time for the handshake (10 s) is over: a gateway is idle
-/// so long after its last connect.
-const LAST_LOOK: Duration = Duration::from_secs(11);
+/// A gateway looks at each connection once more when its time for the handshake (10 s) is over, and has done with
+/// what it kept for the API (isahc's threads, with smol) after 15 s: so long after its last connect it is idle.
+const LAST_LOOK: Duration = Duration::from_secs(17);
 
 #[derive(Debug, Serialize)]
 struct Report {
