@@ -9,10 +9,13 @@ use crate::event::CallError;
 use crate::metrics::CallMethod;
 use crate::session::SessionId;
 use crate::slab::Slab;
-use crate::{CallId, Timestamp};
+use crate::{CallId, Config, Timestamp};
 
 /// A call is sent again so often if the API provably never saw it.
 pub(crate) const REPEATS_UNSENT: u8 = 3;
+
+/// How long a call waits for one of [`Config::prompt_calls`] to end before it goes out beside them.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// One call.
 #[derive(Debug)]
@@ -21,6 +24,7 @@ pub(crate) struct Call {
     pub(crate) kind: CallKind,
     /// A message's payload, kept until the answer in case the call never left.
     pub(crate) body: Bytes,
+    /// When it went out; before that, when it came up.
     pub(crate) started: Timestamp,
     pub(crate) in_flight: bool,
     /// How often it was given back unsent.
@@ -77,13 +81,26 @@ pub(crate) struct Calls {
     in_flight: usize,
     /// The most calls that may be under way at once.
     cap: usize,
+    /// So many go out at once: the configured number, and one more for each that waited in vain.
+    prompt: usize,
+    least_prompt: usize,
     timeout: Duration,
 }
 
 impl Calls {
-    pub(crate) fn new(cap: usize, timeout: Duration) -> Self {
-        let slab = Slab::new();
-        Calls { slab, queue: VecDeque::new(), deadlines: VecDeque::new(), in_flight: 0, cap, timeout }
+    pub(crate) fn new(config: &Config, cap: usize) -> Self {
+        // Streams cost next to nothing.
+        let prompt = if config.api_http2 { cap } else { config.prompt_calls };
+        Calls {
+            slab: Slab::new(),
+            queue: VecDeque::new(),
+            deadlines: VecDeque::new(),
+            in_flight: 0,
+            cap,
+            prompt,
+            least_prompt: prompt,
+            timeout: config.api_timeout,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -116,8 +133,18 @@ impl Calls {
     /// The next call that may go out now, marked as under way.
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<CallId> {
         while self.in_flight < self.cap {
-            let id = self.queue.pop_front()?;
-            let Some(call) = self.slab.get_mut(id) else { continue };
+            let id = *self.queue.front()?;
+            let Some(call) = self.slab.get_mut(id) else {
+                self.queue.pop_front();
+                continue;
+            };
+            if self.in_flight >= self.prompt {
+                if now < call.started + PATIENCE {
+                    return None;
+                }
+                self.prompt = self.in_flight + 1;
+            }
+            self.queue.pop_front();
             call.in_flight = true;
             self.in_flight += 1;
             if call.unsent == 0 {
@@ -129,6 +156,15 @@ impl Calls {
             return Some(id);
         }
         None
+    }
+
+    /// When the first in line has waited long enough for one of the [`Config::prompt_calls`] to end.
+    pub(crate) fn next_impatient(&self) -> Option<Timestamp> {
+        if self.in_flight >= self.cap {
+            return None;
+        }
+        let first = self.queue.iter().find_map(|id| self.slab.get(*id))?;
+        Some(first.started + PATIENCE)
     }
 
     /// The API never saw it: back to the head of the line, unless that has happened too often.
@@ -147,6 +183,9 @@ impl Calls {
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
         let call = self.slab.remove(id)?;
         self.in_flight -= usize::from(call.in_flight);
+        if self.in_flight < self.prompt / 2 && self.prompt > self.least_prompt {
+            self.prompt -= 1;
+        }
         Some(call)
     }
 
@@ -201,7 +240,11 @@ mod tests {
     const SESSION: SessionId = SessionId(Key { slot: 0, generation: 0 });
 
     fn calls(cap: usize) -> Calls {
-        Calls::new(cap, Duration::from_secs(60))
+        Calls::new(&config(), cap)
+    }
+
+    fn config() -> Config {
+        Config::new(crate::ApiAddress::parse("http://api/").unwrap())
     }
 
     fn message(calls: &mut Calls, now: Timestamp) -> CallId {
@@ -218,6 +261,38 @@ mod tests {
         assert_eq!((calls.in_flight(), calls.queued()), (1, 1));
         calls.remove(first);
         assert_eq!(calls.next(now), Some(second));
+    }
+
+    #[test]
+    fn a_call_waits_for_the_end_of_another_but_not_for_long() {
+        let mut calls = Calls::new(&Config { prompt_calls: 2, ..config() }, 4);
+        let now = Timestamp::ZERO;
+        let ids: Vec<CallId> = (0..6).map(|_| message(&mut calls, now)).collect();
+        assert_eq!([calls.next(now), calls.next(now), calls.next(now)], [Some(ids[0]), Some(ids[1]), None]);
+        assert_eq!(calls.next_impatient(), Some(now + PATIENCE));
+        calls.remove(ids[0]);
+        assert_eq!([calls.next(now), calls.next(now)], [Some(ids[2]), None]);
+        let later = now + PATIENCE;
+        assert_eq!([calls.next(later), calls.next(later), calls.next(later)], [Some(ids[3]), Some(ids[4]), None]);
+        // Nothing goes out over the cap.
+        assert_eq!(calls.next_impatient(), None);
+    }
+
+    #[test]
+    fn who_waited_in_vain_makes_room_for_others_until_it_is_not_needed() {
+        let mut calls = Calls::new(&Config { prompt_calls: 1, ..config() }, 100);
+        let now = Timestamp::ZERO;
+        let first: Vec<CallId> = (0..8).map(|_| message(&mut calls, now)).collect();
+        let later = now + PATIENCE;
+        assert!(first.iter().all(|id| calls.next(later) == Some(*id)));
+        calls.remove(first[0]);
+        let another = message(&mut calls, later);
+        assert_eq!(calls.next(later), Some(another));
+        first[1..].iter().chain([&another]).for_each(|id| drop(calls.remove(*id)));
+        // Of the eight that were under way at once, the last four to end took back one each.
+        let again: Vec<CallId> = (0..8).map(|_| message(&mut calls, later)).collect();
+        assert!(again[..4].iter().all(|id| calls.next(later) == Some(*id)));
+        assert_eq!(calls.next(later), None);
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub struct Config {
     /// Calls to the API under way at once in the whole process, each on a connection of its own
     /// (with [`Config::api_http2`], on a stream of its own).
     pub max_api_connections: usize,
+    /// Calls of each shard that go out at once. While so many are under way, the next one waits for the end
+    /// of one of them, for 20 ms at most: few connections that turn around quickly cost less than many.
+    /// Whoever waited in vain makes it one more. Without meaning with [`Config::api_http2`].
+    pub prompt_calls: usize,
     /// Idle kept-alive connections to the API in the whole process.
     pub max_idle_api_connections: usize,
     /// Bytes that may wait for one client to read them; each frame counts 64 more than it is long, as that
@@ -103,6 +107,7 @@ impl Config {
             max_message: 1 << 20,
             max_connections: 1_000_000,
             max_api_connections: 10_000,
+            prompt_calls: 64,
             max_idle_api_connections: 1_000,
             send_queue: 1 << 20,
             receive_queue_messages: 64,

@@ -35,15 +35,15 @@ pub(crate) fn run<R: Runtime>(shard: SharedShard<R>) -> impl Future<Output = ()>
 
 impl<R: Runtime> Shard<R> {
     fn poll_sockets(&mut self, cx: &mut Context<'_>) {
-        self.sockets.look(cx.waker());
+        self.sockets.ready.look(cx.waker());
         for count in 0..SOCKETS_IN_A_TURN {
-            let Some(id) = self.sockets.next_due() else { break };
+            let Some(id) = self.sockets.ready.next_due() else { break };
             if count % SOCKETS_AT_ONCE == 0 {
                 self.read_clock();
             }
             self.poll_socket(id);
         }
-        if self.sockets.has_due() {
+        if self.sockets.ready.has_due() {
             cx.waker().wake_by_ref();
         }
         self.set_alarm();

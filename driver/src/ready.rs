@@ -8,8 +8,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-/// The notes of one task.
-pub struct Ready<K>(Mutex<Notes<K>>);
+/// What one task has to look at.
+pub struct Ready<K> {
+    noted: Arc<Noted<K>>,
+    /// Those to look at next.
+    due: VecDeque<K>,
+}
+
+/// The notes that the task has not taken yet.
+struct Noted<K>(Mutex<Notes<K>>);
 
 struct Notes<K> {
     /// Perhaps some more than once.
@@ -19,18 +26,55 @@ struct Notes<K> {
 }
 
 impl<K: Copy + Send + Sync + 'static> Ready<K> {
-    /// Without a note, and without a task.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Ready(Mutex::new(Notes { keys: Vec::new(), task: Waker::noop().clone() })))
-    }
-
     /// What notes `key` when it is woken.
-    pub fn waker(self: &Arc<Self>, key: K) -> Waker {
-        Waker::from(Arc::new(Note { key, ready: Arc::clone(self) }))
+    pub fn waker(&self, key: K) -> Waker {
+        Waker::from(Arc::new(Note { key, noted: Arc::clone(&self.noted) }))
     }
 
     /// Notes that `key` has something to do.
     pub fn add(&self, key: K) {
+        self.noted.add(key);
+    }
+
+    /// Takes what is noted; the next note wakes `task`.
+    pub fn look(&mut self, task: &Waker) {
+        let mut notes = self.noted.lock();
+        notes.task.clone_from(task);
+        self.due.extend(notes.keys.drain(..));
+    }
+
+    /// The next one to look at. It may have gone meanwhile.
+    pub fn next_due(&mut self) -> Option<K> {
+        self.due.pop_front()
+    }
+
+    /// There are more to look at.
+    pub fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Forgets those that were to be looked at.
+    pub fn clear(&mut self) {
+        self.due.clear();
+    }
+}
+
+impl<K> Default for Ready<K> {
+    /// Without a note, and without a task.
+    fn default() -> Self {
+        let notes = Notes { keys: Vec::new(), task: Waker::noop().clone() };
+        Ready { noted: Arc::new(Noted(Mutex::new(notes))), due: VecDeque::new() }
+    }
+}
+
+impl<K> fmt::Debug for Ready<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").finish_non_exhaustive()
+    }
+}
+
+impl<K> Noted<K> {
+    fn add(&self, key: K) {
         let mut notes = self.lock();
         notes.keys.push(key);
         // After that the task knows.
@@ -41,27 +85,14 @@ impl<K: Copy + Send + Sync + 'static> Ready<K> {
         }
     }
 
-    /// Appends what is noted to `keys`; the next note wakes `task`.
-    pub fn take(&self, task: &Waker, keys: &mut VecDeque<K>) {
-        let mut notes = self.lock();
-        notes.task.clone_from(task);
-        keys.extend(notes.keys.drain(..));
-    }
-
     fn lock(&self) -> MutexGuard<'_, Notes<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K> fmt::Debug for Ready<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready").finish_non_exhaustive()
-    }
-}
-
 struct Note<K> {
     key: K,
-    ready: Arc<Ready<K>>,
+    noted: Arc<Noted<K>>,
 }
 
 impl<K: Copy + Send + Sync + 'static> Wake for Note<K> {
@@ -70,7 +101,7 @@ impl<K: Copy + Send + Sync + 'static> Wake for Note<K> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.add(self.key);
+        self.noted.add(self.key);
     }
 }
 
@@ -91,18 +122,18 @@ mod tests {
 
     #[test]
     fn a_task_is_woken_once_for_all_that_it_has_not_taken() {
-        let (ready, task, mut keys) = (Ready::new(), Arc::new(Task::default()), VecDeque::new());
+        let (mut ready, task) = (Ready::default(), Arc::new(Task::default()));
         let wakers = [ready.waker(1), ready.waker(2)];
         // Noted before there is a task: that takes its first look by itself.
         wakers[0].wake_by_ref();
         let waker = Waker::from(Arc::clone(&task));
-        ready.take(&waker, &mut keys);
-        assert_eq!((keys.make_contiguous(), task.0.load(Ordering::Relaxed)), (&mut [1][..], 0));
+        ready.look(&waker);
+        assert_eq!((&ready.due, task.0.load(Ordering::Relaxed)), (&[1].into(), 0));
         wakers[1].wake_by_ref();
         wakers[0].wake_by_ref();
         assert_eq!(task.0.load(Ordering::Relaxed), 1);
-        ready.take(&waker, &mut keys);
-        assert_eq!(keys, [1, 2, 1]);
+        ready.look(&waker);
+        assert_eq!(ready.due, [1, 2, 1]);
         wakers[1].wake_by_ref();
         assert_eq!(task.0.load(Ordering::Relaxed), 2);
     }

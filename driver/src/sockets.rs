@@ -1,7 +1,5 @@
 //! The sockets of one worker, by the slot of their connection.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::Waker;
 
 use ws2http_core::ConnId;
@@ -27,14 +25,12 @@ pub(crate) struct Socket<S> {
 /// The table of them. The gateway's slots are small and reused, so it is a plain array.
 pub(crate) struct Sockets<S> {
     slots: Vec<Option<Socket<S>>>,
-    ready: Arc<Ready<ConnId>>,
-    /// Those to look at next.
-    due: VecDeque<ConnId>,
+    pub(crate) ready: Ready<ConnId>,
 }
 
 impl<S> Sockets<S> {
     pub(crate) fn new() -> Self {
-        Sockets { slots: Vec::new(), ready: Ready::new(), due: VecDeque::new() }
+        Sockets { slots: Vec::new(), ready: Ready::default() }
     }
 
     pub(crate) fn insert(&mut self, id: ConnId, stream: S) {
@@ -60,24 +56,9 @@ impl<S> Sockets<S> {
         Some(self.slots[id.slot as usize].take()?.stream)
     }
 
-    /// Asks for those that have something to do; the next one that has wakes `task`.
-    pub(crate) fn look(&mut self, task: &Waker) {
-        self.ready.take(task, &mut self.due);
-    }
-
-    /// The next one to look at. It may have gone meanwhile.
-    pub(crate) fn next_due(&mut self) -> Option<ConnId> {
-        self.due.pop_front()
-    }
-
-    /// There are more to look at.
-    pub(crate) fn has_due(&self) -> bool {
-        !self.due.is_empty()
-    }
-
     /// Closes all of them.
     pub(crate) fn clear(&mut self) {
         self.slots.clear();
-        self.due.clear();
+        self.ready.clear();
     }
 }

@@ -82,12 +82,12 @@ async fn run<N: Net>(shard: SharedShard<Tokio<N>>) {
 }
 
 fn poll_lanes<N: Net>(shard: &mut TokioShard<N>, cx: &mut Context<'_>) {
-    shard.runtime.lanes.look(cx.waker());
+    shard.runtime.lanes.ready.look(cx.waker());
     for _ in 0..LANES_IN_A_TURN {
-        let Some(lane) = shard.runtime.lanes.next_due() else { return };
+        let Some(lane) = shard.runtime.lanes.ready.next_due() else { return };
         poll_lane(shard, lane);
     }
-    if shard.runtime.lanes.has_due() {
+    if shard.runtime.lanes.ready.has_due() {
         cx.waker().wake_by_ref();
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! A lane is one kept-alive connection to the API (`lane.rs`).
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use tokio::task::AbortHandle;
@@ -44,9 +42,7 @@ pub(crate) struct Lanes<S> {
     calls: Vec<Option<(CallId, LaneId)>>,
     /// When to look for idle lanes to close; perhaps too early, never too late.
     sweep: Option<Timestamp>,
-    ready: Arc<Ready<LaneId>>,
-    /// Those to look at next.
-    due: VecDeque<LaneId>,
+    pub(crate) ready: Ready<LaneId>,
     /// The task that looks at them, once there has been a lane.
     pub(crate) task: Option<AbortHandle>,
 }
@@ -60,8 +56,7 @@ impl<S> Lanes<S> {
             max_idle,
             calls: Vec::new(),
             sweep: None,
-            ready: Ready::new(),
-            due: VecDeque::new(),
+            ready: Ready::default(),
             task: None,
         }
     }
@@ -103,21 +98,6 @@ impl<S> Lanes<S> {
             State::Open(link) => Some((link, Context::from_waker(&lane.waker))),
             State::Vacant | State::Opening(_) => None,
         }
-    }
-
-    /// Asks for those that have something to do; the next one that has wakes `task`.
-    pub(crate) fn look(&mut self, task: &Waker) {
-        self.ready.take(task, &mut self.due);
-    }
-
-    /// The next one to look at. It may have been closed meanwhile.
-    pub(crate) fn next_due(&mut self) -> Option<LaneId> {
-        self.due.pop_front()
-    }
-
-    /// There are more to look at.
-    pub(crate) fn has_due(&self) -> bool {
-        !self.due.is_empty()
     }
 
     /// Notes that a lane serves a call.

@@ -1,8 +1,9 @@
 //! Calls to the API: what they say, and who gets the answer.
 
-use std::fmt::Write;
+use std::fmt::Display;
+use std::io::Write;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response};
 
@@ -31,6 +32,15 @@ fn failed(kind: CallKind, outcome: &Outcome) -> Option<String> {
             (!fine).then(|| format!("the API answered {status}"))
         }
     }
+}
+
+/// A header's value of at most 40 bytes, in one allocation: it is on the way of every message.
+fn short_value(value: impl Display) -> Option<HeaderValue> {
+    let mut buffer = [0; 40];
+    let mut rest = &mut buffer[..];
+    write!(rest, "{value}").ok()?;
+    let length = 40 - rest.len();
+    HeaderValue::from_bytes(&buffer[..length]).ok()
 }
 
 impl Gateway {
@@ -83,7 +93,7 @@ impl Gateway {
         };
         if call.kind != CallKind::Connect {
             // Also for an empty body: a POST without a length makes servers answer 411.
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(call.body.len()));
+            headers.extend(short_value(call.body.len()).map(|value| (header::CONTENT_LENGTH, value)));
         }
         self.common_headers(session, &mut headers);
         let mut request = Request::new(call.body.clone());
@@ -95,11 +105,8 @@ impl Gateway {
 
     fn common_headers(&self, session: &Session, headers: &mut HeaderMap) {
         headers.insert(header::HOST, self.config.api.host_header().clone());
-        // In one allocation: this is on the way of every message. Writing to a BytesMut that grows
-        // cannot fail, and hexadecimal digits and a dash always make a header value.
-        let mut id = BytesMut::with_capacity(40);
-        let _ = write!(id, "{}", self.connection_id(session.serial));
-        headers.extend(HeaderValue::from_maybe_shared(id.freeze()).ok().map(|value| (CONNECTION_ID, value)));
+        let id = short_value(self.connection_id(session.serial));
+        headers.extend(id.map(|value| (CONNECTION_ID, value)));
         for (name, value) in &self.config.api_headers {
             headers.append(name, value.clone());
         }

@@ -119,7 +119,7 @@ impl Gateway {
             bytes.copy_from_slice(&seed[8 * index..8 * index + 8]);
             u64::from_le_bytes(bytes)
         };
-        let calls = Calls::new(shared.share(config.max_api_connections, shard), config.api_timeout);
+        let calls = Calls::new(&config, shared.share(config.max_api_connections, shard));
         Gateway {
             shard,
             node: word(0),
@@ -201,6 +201,7 @@ impl Gateway {
         let candidates = [
             (self.timers.next(), TimerReason::Socket),
             (self.calls.next_deadline(), TimerReason::Call),
+            (self.calls.next_impatient(), TimerReason::Call),
             (self.retries.next_due(), TimerReason::Disconnect),
             (self.drain_due(), TimerReason::Drain),
         ];

@@ -1,5 +1,7 @@
 //! Answers of the API, read as they come in (RFC 9112, sections 4 to 7).
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -118,12 +120,17 @@ impl AnswerReader {
     }
 
     fn start_body(&mut self, head: AnswerHead, bytes: &[u8]) -> Result<Option<Answer>, CallError> {
-        let head = Box::new(head);
-        self.state = match body_length(&head.parts)? {
-            Some(length) => State::Body { body: BodyReader::new(length, self.max_body).map_err(in_body)?, head },
-            None => State::UntilEnd { body: Vec::new(), head },
+        let Some(length) = body_length(&head.parts)? else {
+            self.state = State::UntilEnd { body: Vec::new(), head: Box::new(head) };
+            return self.read_body(bytes);
         };
-        self.read_body(bytes)
+        let mut body = BodyReader::new(length, self.max_body).map_err(in_body)?;
+        let (used, complete) = body.feed(bytes).map_err(in_body)?;
+        if complete {
+            return Ok(Some(head.with(body.into_bytes(), used == bytes.len())));
+        }
+        self.state = State::Body { head: Box::new(head), body };
+        Ok(None)
     }
 
     fn read_body(&mut self, bytes: &[u8]) -> Result<Option<Answer>, CallError> {
@@ -172,9 +179,10 @@ fn has_empty_line(bytes: &[u8]) -> bool {
 
 /// The head at the beginning of `bytes` and its length, once it is there.
 fn parse_head(bytes: &[u8]) -> Result<Option<(usize, AnswerHead)>, CallError> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let length = match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let length = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(malformed(&error.to_string())),

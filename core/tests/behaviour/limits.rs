@@ -32,6 +32,20 @@ fn calls_over_max_api_connections_wait() {
 }
 
 #[test]
+fn a_call_over_the_prompt_ones_waits_20_ms_at_most() {
+    let mut pair = pair(|config| config.prompt_calls = 1);
+    for id in ["a", "b", "c"] {
+        pair.handshake(id);
+    }
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.pass(Duration::from_millis(19));
+    pair.answer(200, "ok");
+    assert_eq!(pair.asked(), ["GET /base/b"]);
+    pair.pass(Duration::from_millis(1));
+    assert_eq!(pair.asked(), ["GET /base/b", "GET /base/c"]);
+}
+
+#[test]
 fn a_connect_that_waits_too_long_for_a_free_call_is_504() {
     let mut pair = pair(|config| {
         config.max_api_connections = 1;

@@ -8,6 +8,9 @@ use ws2http_core::OnDuplicate;
 use super::state::{Delete, Get, Life, LifeId, Request};
 use super::{ApiId, ApiRequest, Law, Missed, MissedCall, Model, Payload, SocketId, show};
 
+/// How long a call may wait for the end of another.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 impl Model {
     pub(super) fn api_request(&mut self, id: ApiId, what: ApiRequest) {
         self.tally.arrived(&what.method);
@@ -69,7 +72,7 @@ impl Model {
         self.judge(Law::Drain, !late, || format!("GET of {socket:?}, which came after the drain began"));
         // Unless it waited for a connection to the API, it was on its way when the drain began.
         let waited = self.settings.config.max_api_connections < 10_000;
-        let slack = self.api_slack() + self.settings.client_latency;
+        let slack = self.api_slack() + self.settings.client_latency + PATIENCE;
         let late = self.state.drain.is_some_and(|drain| self.now.since(drain) > slack);
         self.judge(Law::Drain, waited || !late, || format!("GET of {socket:?} long after the drain began"));
         self.judge_predecessors(socket, &dial.client, what);

@@ -203,6 +203,8 @@ fn draw_times(draw: &mut Draw, config: &mut Config) {
     config.close_timeout = millis(*draw.pick(&[1_000, 300, 5_000]));
     config.disconnect_retry = millis(*draw.pick(&[10_000, 1_000, 60_000]));
     config.drain = millis(*draw.pick(&[1_000, 0, 5_000]));
+    // Not drawn: seeds that are kept would draw other worlds.
+    config.prompt_calls = if config.disconnect_retry == millis(60_000) { 1 } else { 64 };
 }
 
 impl fmt::Display for Plan {
