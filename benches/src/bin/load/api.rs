@@ -1,7 +1,6 @@
 //! The lean API server: says `ok` to every connect and close, echoes every message, and counts.
 
 use std::borrow::Cow;
-use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,19 +111,13 @@ impl Server {
     }
 
     fn accept(&mut self) -> Result<()> {
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => {
-                    let entry = self.links.vacant_entry();
-                    let token = Token(entry.key());
-                    entry.insert(Link::register(stream, self.poll.registry(), token)?);
-                    self.counters.opened();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(error).context("the API server cannot accept (descriptors used up?)"),
-            }
+        while let Some(stream) = listen::accept(&self.listener)? {
+            let entry = self.links.vacant_entry();
+            let token = Token(entry.key());
+            entry.insert(Link::register(stream, self.poll.registry(), token)?);
+            self.counters.opened();
         }
+        Ok(())
     }
 
     fn serve(&mut self, key: usize, event: &Event) -> Result<()> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -41,6 +41,18 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(4096)?;
     Ok(socket.into())
+}
+
+/// The next connection that waits to be accepted, if there is one.
+pub(crate) fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return Ok(Some(stream)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => return Err(error).context("it cannot accept (descriptors used up?)"),
+        }
+    }
 }
 
 /// Waits for events, `limit` at most. A signal ends the wait early, without events.

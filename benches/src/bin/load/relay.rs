@@ -5,7 +5,6 @@
 //! So it takes each read from the API for a whole answer: right on loopback for small messages, and the clients,
 //! which check every answer, would notice the contrary. A connect and a close are calls to the API like a message.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
@@ -62,14 +61,10 @@ impl Relay {
     }
 
     fn accept(&mut self) -> Result<()> {
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => drop(self.add(stream, false)?),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(error).context("the relay cannot accept (descriptors used up?)"),
-            }
+        while let Some(stream) = listen::accept(&self.listener)? {
+            self.add(stream, false)?;
         }
+        Ok(())
     }
 
     fn add(&mut self, stream: TcpStream, is_api: bool) -> Result<usize> {
