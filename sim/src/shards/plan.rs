@@ -204,7 +204,7 @@ fn draw_times(draw: &mut Draw, config: &mut Config) {
     config.disconnect_retry = millis(*draw.pick(&[10_000, 1_000, 60_000]));
     config.drain = millis(*draw.pick(&[1_000, 0, 5_000]));
     // Not drawn: seeds that are kept would draw other worlds.
-    config.prompt_calls = if config.disconnect_retry == millis(60_000) { 1 } else { 64 };
+    config.prompt_calls = if config.api_timeout == millis(10_000) { 1 } else { 64 };
 }
 
 impl fmt::Display for Plan {
