@@ -34,12 +34,15 @@ fn failed(kind: CallKind, outcome: &Outcome) -> Option<String> {
     }
 }
 
-/// A header's value of at most 40 bytes, in one allocation: it is on the way of every message.
+/// Room for a length (20 digits) or a connection id (33).
+const SHORT: usize = 40;
+
+/// A header's value, in one allocation: it is on the way of every message. `None` for what is not [`SHORT`].
 fn short_value(value: impl Display) -> Option<HeaderValue> {
-    let mut buffer = [0; 40];
+    let mut buffer = [0; SHORT];
     let mut rest = &mut buffer[..];
     write!(rest, "{value}").ok()?;
-    let length = 40 - rest.len();
+    let length = SHORT - rest.len();
     HeaderValue::from_bytes(&buffer[..length]).ok()
 }
 
@@ -181,5 +184,18 @@ impl Gateway {
 
     pub(super) fn report(&mut self, report: Report) {
         self.act(Action::Report(report));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConnectionId;
+
+    #[test]
+    fn the_longest_length_and_connection_id_are_short() {
+        let id = ConnectionId { node: u64::MAX, serial: u64::MAX };
+        assert_eq!(short_value(id).unwrap(), "ffffffffffffffff-ffffffffffffffff");
+        assert_eq!(short_value(usize::MAX).unwrap(), usize::MAX.to_string().as_str());
     }
 }

@@ -115,6 +115,7 @@ impl Plan {
                 "ids" => self.ids = number()?.max(1),
                 "shards" => self.shards = number()?.clamp(1, 64) as u16,
                 "faults-ms" => self.faults = millis(number()?),
+                "prompt-calls" => self.config.prompt_calls = number()?.max(1) as usize,
                 #[cfg(feature = "canaries")]
                 "canary" => {
                     let mut all = ws2http_core::Canary::ALL.iter().copied();
@@ -134,7 +135,7 @@ impl Plan {
                 }
                 _ => {
                     return Err(format!(
-                        "{name} cannot be set: there are clients, connects, ids, shards, faults-ms, off, on"
+                        "{name} cannot be set: there are clients, connects, ids, shards, faults-ms, prompt-calls, off, on"
                     ));
                 }
             }
