@@ -71,6 +71,11 @@ impl Gate {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it has been opened.
+    pub fn is_open(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Ends when it is open.
     pub fn opened(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let open = self.0.clone();

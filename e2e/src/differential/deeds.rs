@@ -23,6 +23,7 @@ pub(super) struct World {
     pub(super) plan: Arc<Plan>,
     pub(super) control: Control,
     pub(super) max_message: usize,
+    pub(super) calls_per_client: usize,
 }
 
 /// One client: its id, its connection, and those before it.
@@ -196,9 +197,11 @@ impl Slot {
     async fn held(&mut self, world: &World, meanwhile: Meanwhile) {
         let gate = world.plan.hold(&self.id, "POST");
         let before = settle::seen(&world.api, &self.id, "POST");
-        self.say(world, &["held", "behind"].map(Message::plain), 0, false).await;
-        let came = settle::until_seen(&world.api, &self.id, "POST", before + 1).await;
-        self.want(came, "its POST");
+        let messages = ["held", "behind"].map(Message::plain);
+        self.say(world, &messages, 0, false).await;
+        let at_once = messages.len().min(world.calls_per_client);
+        let came = settle::until_seen(&world.api, &self.id, "POST", before + at_once).await;
+        self.want(came, "the POSTs that are held back");
         self.sync().await;
         self.meanwhile(world, meanwhile, &gate).await;
     }

@@ -58,7 +58,7 @@ impl Plan {
         orders.replies.insert((client.into(), method), replies.into_iter().collect());
     }
 
-    /// The next request of this client with this method is held back until the gate opens.
+    /// Requests of this client with this method are held back until the gate opens.
     pub(super) fn hold(&self, client: &str, method: &'static str) -> Gate {
         let gate = Gate::new();
         self.orders.lock().unwrap().gates.insert((client.into(), method), gate.clone());
@@ -83,8 +83,8 @@ impl Plan {
         let mut orders = self.orders.lock().unwrap();
         let queue = orders.replies.iter_mut().find(|(key, _)| of(key));
         let reply = queue.and_then(|(_, queue)| queue.pop_front()).unwrap_or(Reply::Usual);
-        let key = orders.gates.keys().find(|key| of(key)).cloned();
-        let gate = key.and_then(|key| orders.gates.remove(&key));
+        let gate = orders.gates.iter().find(|(key, _)| of(key)).map(|(_, gate)| gate.clone());
+        let gate = gate.filter(|gate| !gate.is_open());
         drop(orders);
         let answer = reply.answer(request, self.max_message);
         match (gate, reply) {

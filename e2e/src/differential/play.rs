@@ -69,7 +69,14 @@ impl Player {
         let control = Control { address: gateway.control, bearer };
         plan.control.get_or_init(|| control.clone());
         let scraper = Scraper::new(control.address);
-        let world = World { gateway, api, plan, control, max_message: setting.max_message };
+        let world = World {
+            gateway,
+            api,
+            plan,
+            control,
+            max_message: setting.max_message,
+            calls_per_client: setting.calls_per_client,
+        };
         Player { world, scraper, slots: (0..IDS.len()).map(Slot::new).collect(), transcript: Transcript::default() }
     }
 
