@@ -23,7 +23,8 @@ pub(super) struct World {
     pub(super) plan: Arc<Plan>,
     pub(super) control: Control,
     pub(super) max_message: usize,
-    pub(super) calls_per_client: usize,
+    /// How many calls of one client can be under way at once.
+    pub(super) calls_at_once: usize,
 }
 
 /// One client: its id, its connection, and those before it.
@@ -199,7 +200,7 @@ impl Slot {
         let before = settle::seen(&world.api, &self.id, "POST");
         let messages = ["held", "behind"].map(Message::plain);
         self.say(world, &messages, 0, false).await;
-        let at_once = messages.len().min(world.calls_per_client);
+        let at_once = messages.len().min(world.calls_at_once);
         let came = settle::until_seen(&world.api, &self.id, "POST", before + at_once).await;
         self.want(came, "the POSTs that are held back");
         self.sync().await;

@@ -75,7 +75,7 @@ impl Player {
             plan,
             control,
             max_message: setting.max_message,
-            calls_per_client: setting.calls_per_client,
+            calls_at_once: setting.calls_at_once(),
         };
         Player { world, scraper, slots: (0..IDS.len()).map(Slot::new).collect(), transcript: Transcript::default() }
     }

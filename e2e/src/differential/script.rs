@@ -199,6 +199,11 @@ impl fmt::Debug for Message {
 }
 
 impl Setting {
+    /// How many calls of one client can be under way at once.
+    pub(super) fn calls_at_once(&self) -> usize {
+        if self.more.contains(&"--max-api-connections 1") { 1 } else { self.calls_per_client }
+    }
+
     /// The gateway's command line, but for the API's address.
     pub(super) fn flags(&self) -> Vec<String> {
         // A timeout is short only in a script that waits for it: machines stand still at times.
