@@ -167,7 +167,7 @@ impl Exchange {
                 State::Refused(error) => return Poll::Ready(Err(error.clone())),
                 State::Head(response) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) if length(&response).is_some_and(|length| length > limit as u64) => {
-                        return Poll::Ready(Err(CallError::TooLarge));
+                        return Poll::Ready(Err(CallError::TooLarge(response.status())));
                     }
                     Ok(response) => {
                         let (parts, stream) = response.into_parts();
@@ -184,7 +184,7 @@ impl Exchange {
                             return Poll::Ready(Ok(std::mem::take(head).map(|()| body)));
                         }
                         Some(Ok(data)) if body.len() + data.len() > limit => {
-                            return Poll::Ready(Err(CallError::TooLarge));
+                            return Poll::Ready(Err(CallError::TooLarge(head.status())));
                         }
                         Some(Ok(data)) => {
                             body.extend_from_slice(&data);

@@ -6,13 +6,24 @@ use tracing::{info, warn};
 /// Descriptors for listeners, logs, timers and control requests.
 const RESERVE: u64 = 64;
 
+/// Of these, for sockets beyond all clients: whoever is one too many is told so, and control requests come in.
+const SPARE: usize = 32;
+
+/// What the limit allows.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) clients: usize,
+    /// With those that are no clients, or not yet: all but what the API and the rest of the process need.
+    pub(crate) sockets: usize,
+}
+
 /// The most descriptors that this process may open now.
 pub(crate) fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Raises the limit as far as it goes, logs what it allows, and says how many clients there may be.
-pub(crate) fn raise(wanted: Option<usize>, max_api_connections: usize) -> usize {
+/// Raises the limit as far as it goes, logs what it allows, and says what there may be.
+pub(crate) fn raise(wanted: Option<usize>, max_api_connections: usize) -> Limits {
     let maximum = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         warn!(%error, "cannot raise the descriptor limit");
@@ -28,7 +39,8 @@ pub(crate) fn raise(wanted: Option<usize>, max_api_connections: usize) -> usize 
              `ulimit -n`, LimitNOFILE= of systemd, or /etc/security/limits.conf"
         );
     }
-    wanted.unwrap_or(clients)
+    let wanted = wanted.unwrap_or(clients);
+    Limits { clients: wanted, sockets: wanted.max(clients).saturating_add(SPARE) }
 }
 
 /// Of the descriptors, up to an eighth is kept for connections to the API.
@@ -52,7 +64,8 @@ mod tests {
     fn the_limit_is_raised_to_the_most_allowed() {
         let allowed = raise(None, 8);
         assert_eq!(limit(), getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX));
-        assert_eq!(allowed, clients(limit(), 8));
-        assert_eq!(raise(Some(7), 8), 7);
+        assert_eq!(allowed.clients, clients(limit(), 8));
+        let few = raise(Some(7), 8);
+        assert_eq!((few.clients, few.sockets), (7, allowed.sockets));
     }
 }

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use ws2http_core::{Config, Secret};
 
 use crate::args::Args;
+use crate::descriptors::Limits;
 
 /// The configuration that the flags ask for, or what is wrong with them together.
-pub(crate) fn config(args: &Args, runtime: &'static str, max_connections: usize) -> Result<Config, String> {
+pub(crate) fn config(args: &Args, runtime: &'static str, limits: Limits) -> Result<Config, String> {
     if let Some(control) = args.control_listen
         && overlap(args.listen, control)
     {
@@ -25,7 +26,8 @@ pub(crate) fn config(args: &Args, runtime: &'static str, max_connections: usize)
     config.on_api_failure = args.on_api_failure.into();
     config.calls_per_client = args.calls_per_client;
     config.max_message = args.max_message;
-    config.max_connections = max_connections;
+    config.max_connections = limits.clients;
+    config.max_sockets = limits.sockets;
     config.max_api_connections = args.max_api_connections;
     config.max_idle_api_connections = args.max_idle_api_connections;
     config.send_queue = args.send_queue;

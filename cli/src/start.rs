@@ -65,8 +65,8 @@ fn wrong_flags(runtime: &str, text: &str) -> ExitCode {
 
 fn prepare(mut args: Args, runtime: &'static str) -> Result<(Setup, Arc<Profiles>), String> {
     let demo = if args.demo { Some(start_demo(&mut args)?) } else { None };
-    let max_connections = descriptors::raise(args.max_connections, args.max_api_connections);
-    let config = settings::config(&args, runtime, max_connections)?;
+    let limits = descriptors::raise(args.max_connections, args.max_api_connections);
+    let config = settings::config(&args, runtime, limits)?;
     let profiles = Arc::new(Profiles::start(args.cpuprofile.as_deref(), args.memprofile.as_deref())?);
     let reporter = Arc::new(Reporter::new(demo));
     let (profiles_at_end, reporter_at_end) = (profiles.clone(), reporter.clone());

@@ -48,6 +48,9 @@ pub struct Config {
     pub max_message: usize,
     /// Clients (connecting, open or ending) of the whole process; one more is answered 503.
     pub max_connections: usize,
+    /// Sockets of the whole process, be they clients' or not; one more is closed unread. What is left of its
+    /// descriptors is for calls to the API.
+    pub max_sockets: usize,
     /// Calls to the API under way at once in the whole process, each on a connection of its own
     /// (with [`Config::api_http2`], on a stream of its own).
     pub max_api_connections: usize,
@@ -106,6 +109,7 @@ impl Config {
             calls_per_client: 1,
             max_message: 1 << 20,
             max_connections: 1_000_000,
+            max_sockets: usize::MAX,
             max_api_connections: 10_000,
             prompt_calls: 64,
             max_idle_api_connections: 1_000,

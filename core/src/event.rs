@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use crate::control::{ControlAnswer, ControlRequest};
 use crate::metrics::Counters;
@@ -112,9 +113,9 @@ pub enum CallError {
     /// The answer is not HTTP.
     #[error("malformed answer: {0}")]
     Malformed(String),
-    /// The answer's body is larger than [`crate::Config::max_message`].
+    /// The body of an answer with this status is larger than [`crate::Config::max_message`].
     #[error("the answer is larger than --max-message")]
-    TooLarge,
+    TooLarge(StatusCode),
 }
 
 /// What shards say to each other.

@@ -59,6 +59,11 @@ impl Retries {
         }
     }
 
+    /// Lines up all, whether their pause has ended or not.
+    pub(crate) fn hurry(&mut self) {
+        self.ready = self.take_all().into();
+    }
+
     /// A session whose repeat may go out now, counted as under way.
     pub(crate) fn next(&mut self) -> Option<SessionId> {
         if self.in_flight >= self.window {
@@ -80,7 +85,7 @@ impl Retries {
         self.in_flight -= 1;
     }
 
-    /// Takes out all that wait, for the end of a drain.
+    /// Takes out all that wait, those first that have waited longest.
     pub(crate) fn take_all(&mut self) -> Vec<SessionId> {
         let mut all: Vec<SessionId> = self.ready.drain(..).collect();
         let mut pausing: Vec<_> = self.pausing.drain().map(|Reverse(entry)| entry).collect();

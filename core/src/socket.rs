@@ -94,6 +94,8 @@ pub(crate) struct HttpWire {
     pub(crate) state: HttpState,
     /// The request under way allows another after it.
     pub(crate) keep_alive: bool,
+    /// The request under way is of HTTP/1.0, which has to be told that another may follow.
+    pub(crate) http_10: bool,
     /// The request under way is a HEAD: its answer has no body.
     pub(crate) head_only: bool,
     /// A request has been answered before.
@@ -108,6 +110,7 @@ impl HttpWire {
             scan: HeadScan::default(),
             state: HttpState::Head,
             keep_alive: false,
+            http_10: false,
             head_only: false,
             reused: false,
         }

@@ -60,7 +60,7 @@ impl From<Result<Answer, CallError>> for Outcome {
                 assert!(body.len() <= MAX_BODY && !parts.status.is_informational());
                 Outcome::Answer { status: parts.status, headers: parts.headers, body, keep_alive }
             }
-            Err(CallError::TooLarge) => Outcome::TooLarge,
+            Err(CallError::TooLarge(_)) => Outcome::TooLarge,
             Err(CallError::Malformed(_)) => Outcome::Malformed,
             Err(CallError::Broken(_)) => Outcome::Broken,
             Err(error @ (CallError::Unsent | CallError::Connect(_))) => panic!("not a reader's business: {error}"),

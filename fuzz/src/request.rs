@@ -1,7 +1,7 @@
 //! Requests as a client sends them, to the whole gateway.
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use ws2http_core::CallError;
 
 use crate::client::Frame;
@@ -49,7 +49,7 @@ fn api(request: &Request<Bytes>) -> Result<Response<Bytes>, CallError> {
         _ if request.method() != Method::GET => response.body(Bytes::new()),
         Some(b'n') => response.status(404).header("set-cookie", "a=b").body("nobody".into()),
         Some(b'e') => response.status(500).body("oops".into()),
-        Some(b't') => return Err(CallError::TooLarge),
+        Some(b't') => return Err(CallError::TooLarge(StatusCode::OK)),
         Some(b'r') => response.body("refused: \r\n\r\nHTTP".into()),
         Some(b'p') => response.header("sec-websocket-protocol", "v1").body("ok".into()),
         _ => response.header("set-cookie", "c=d").body(" ok\n".into()),

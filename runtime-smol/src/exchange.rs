@@ -118,7 +118,7 @@ async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response
     let (mut head, mut body) = response.into_parts();
     let announced = body.len().unwrap_or(0);
     if announced > limit as u64 {
-        return Err(CallError::TooLarge);
+        return Err(CallError::TooLarge(head.status));
     }
     // One byte more than there may be, to see its end.
     let mut bytes = vec![0; if announced == 0 { SOME } else { announced as usize + 1 }];
@@ -133,7 +133,7 @@ async fn collect(response: Response<AsyncBody>, limit: usize) -> Result<Response
             count => filled += count,
         }
         if filled > limit {
-            return Err(CallError::TooLarge);
+            return Err(CallError::TooLarge(head.status));
         }
     }
     if filled == 0 && has_no_end(&head) {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
-use http::Method;
+use http::{Method, StatusCode};
 use ws2http_core::Timestamp;
 
 use super::*;
@@ -205,7 +205,7 @@ fn an_answer_over_the_limit_is_too_large() {
     let long = "x".repeat(LIMIT + 1);
     let endless = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n{long}\r\n");
     for answer in [&endless, "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\nx"] {
-        assert_eq!(answered(answer).unwrap_err(), CallError::TooLarge);
+        assert_eq!(answered(answer).unwrap_err(), CallError::TooLarge(StatusCode::OK));
     }
     let full = format!("HTTP/1.1 200 OK\r\nContent-Length: {LIMIT}\r\n\r\n{}", &long[1..]);
     assert_eq!(body(&answered(&full)).len(), LIMIT);

@@ -67,7 +67,7 @@ impl Gateway {
         let Some(call) = self.calls.remove(id) else { return };
         // It was counted when it first went out, and has not reached anybody.
         self.counters.requests_failed += u64::from(call.unsent > 0);
-        self.remove_session(call.session);
+        self.withdraw(call.session);
     }
 
     fn request(&self, call: &Call) -> Option<Request<Bytes>> {
@@ -153,13 +153,26 @@ impl Gateway {
         }
     }
 
-    /// Makes failures of the answers that are too large or, for a message, not what they say.
+    /// Of answers that are too large the status remains, which is no answer to a message. Nor is one that is
+    /// not what it says.
     fn bounded(&self, kind: CallKind, outcome: Outcome) -> Outcome {
-        let response = outcome?;
-        if response.body().len() > self.config.max_message {
-            return Err(CallError::TooLarge.into());
+        let message = matches!(kind, CallKind::Message { .. });
+        let too_large = match &outcome {
+            Ok(response) => (response.body().len() > self.config.max_message).then(|| response.status()),
+            Err(CallFailure::Call(CallError::TooLarge(status))) => Some(*status),
+            Err(_) => None,
+        };
+        match too_large {
+            Some(status) if message => return Err(CallError::TooLarge(status).into()),
+            Some(status) => {
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = status;
+                return Ok(response);
+            }
+            None => {}
         }
-        if matches!(kind, CallKind::Message { .. })
+        let response = outcome?;
+        if message
             && response.status().is_success()
             && !crate::control::is_binary(response.headers())
             && std::str::from_utf8(response.body()).is_err()

@@ -214,11 +214,12 @@ impl Gateway {
     }
 
     fn append(&mut self, first: SessionId, session: SessionId) {
+        let held_up = self.chain(first).any(|id| self.is_over(id));
         let Some(last) = self.chain(first).last() else { return };
         if let Some(last) = self.sessions.get_mut(last) {
             last.next = Some(session);
         }
-        if self.sessions.get(first).is_some_and(|first| matches!(first.stage, Stage::Ending(_))) {
+        if held_up {
             self.limit_wait(session);
             if self.canary(Canary::OverlapOnReconnect) {
                 self.authorise(session);
@@ -226,7 +227,13 @@ impl Gateway {
         }
     }
 
-    /// A connect that waits for a DELETE waits only so long (contract, section 6).
+    /// Whether a session has no client any more, so that a new one waits for what the API says to the old one.
+    fn is_over(&self, id: SessionId) -> bool {
+        let stage = self.sessions.get(id).map(|session| &session.stage);
+        matches!(stage, Some(Stage::Ending(_) | Stage::Authorising { gone: Some(_), .. }))
+    }
+
+    /// A connect that waits for the end of another waits only so long (contract, section 6).
     fn limit_wait(&mut self, session: SessionId) {
         let Some(session) = self.sessions.get(session) else { return };
         let (Some(conn), Stage::Waiting | Stage::Authorised(_)) = (session.socket, &session.stage) else { return };
@@ -235,9 +242,9 @@ impl Gateway {
         }
     }
 
-    /// The first session is ending: those behind it wait for its DELETE.
-    pub(super) fn limit_waits(&mut self, first: SessionId) {
-        let waiting: Vec<SessionId> = self.chain(first).skip(1).collect();
+    /// A session is over: those behind it wait for the API.
+    pub(super) fn limit_waits(&mut self, over: SessionId) {
+        let waiting: Vec<SessionId> = self.chain(over).skip(1).collect();
         waiting.into_iter().for_each(|session| self.limit_wait(session));
     }
 
@@ -306,7 +313,11 @@ impl Gateway {
             _ => &[],
         };
         match verdict(outcome, offered, &self.config.subprotocols) {
-            Verdict::Refuse(denial) => return self.deny_session(id, denial),
+            Verdict::Refuse(denial) => {
+                let first = self.first_before(id);
+                self.deny_session(id, denial);
+                return self.settle_first(first);
+            }
             Verdict::Accept(_) | Verdict::Unusable(_) if gone.is_some() => {
                 self.end_session(id, 1006, gone.unwrap_or_default());
             }
@@ -325,7 +336,18 @@ impl Gateway {
 
     pub(super) fn settle_chain_of(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
-        if let Some(first) = self.router.first(&self.sessions, &session.client) {
+        self.settle_first(self.router.first(&self.sessions, &session.client));
+    }
+
+    /// The first session of the same id, if that is another one.
+    pub(super) fn first_before(&self, id: SessionId) -> Option<SessionId> {
+        let first = self.router.first(&self.sessions, &self.sessions.get(id)?.client)?;
+        (first != id).then_some(first)
+    }
+
+    /// One behind this session has left the line: the next may have its turn.
+    pub(super) fn settle_first(&mut self, first: Option<SessionId>) {
+        if let Some(first) = first {
             self.settle(first);
         }
     }

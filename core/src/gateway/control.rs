@@ -71,12 +71,10 @@ impl Gateway {
 
     fn control(&mut self, request: ControlRequest) -> ControlAnswer {
         let push = matches!(request.operation, Operation::Push { .. });
-        let answer = match self.target(&request.client) {
-            None => ControlAnswer::NotFound,
-            Some(id) if !self.matches(id, request.only.as_deref()) && !self.canary(Canary::IfMatchIgnored) => {
-                ControlAnswer::OtherConnection
-            }
-            Some(id) => self.operate(id, request.operation),
+        let only = request.only.filter(|_| !self.canary(Canary::IfMatchIgnored));
+        let answer = match self.target(&request.client, only.as_deref()) {
+            Ok(id) => self.operate(id, request.operation),
+            Err(answer) => answer,
         };
         if push {
             self.counters.pushed(match answer {
@@ -90,23 +88,31 @@ impl Gateway {
         answer
     }
 
-    /// The connection that a control request means: the open one, or else the one that the API is
-    /// deciding about or has just let in.
-    fn target(&self, client: &ClientId) -> Option<SessionId> {
-        let first = self.router.first(&self.sessions, client)?;
-        self.chain(first).find(|id| {
-            self.sessions.get(*id).is_some_and(|session| match session.stage {
-                Stage::Open => true,
-                Stage::Authorising { gone, .. } => gone.is_none(),
-                Stage::Authorised(_) => session.socket.is_some(),
-                Stage::Waiting | Stage::Ending(_) => false,
-            })
+    /// The connection that a control request means: the one that it names; else the open one, or else the one
+    /// that the API is deciding about or has just let in.
+    fn target(&self, client: &ClientId, only: Option<&str>) -> Result<SessionId, ControlAnswer> {
+        let first = self.router.first(&self.sessions, client).ok_or(ControlAnswer::NotFound)?;
+        let mut found = ControlAnswer::NotFound;
+        for id in self.chain(first).filter(|id| self.takes_control(*id)) {
+            if only.is_none_or(|only| self.is_named(id, only)) {
+                return Ok(id);
+            }
+            found = ControlAnswer::OtherConnection;
+        }
+        Err(found)
+    }
+
+    fn takes_control(&self, id: SessionId) -> bool {
+        self.sessions.get(id).is_some_and(|session| match session.stage {
+            Stage::Open => true,
+            Stage::Authorising { gone, .. } => gone.is_none(),
+            Stage::Authorised(_) => session.socket.is_some(),
+            Stage::Waiting | Stage::Ending(_) => false,
         })
     }
 
-    fn matches(&self, id: SessionId, only: Option<&str>) -> bool {
-        let (Some(only), Some(session)) = (only, self.sessions.get(id)) else { return true };
-        self.connection_id(session.serial).to_string() == only
+    fn is_named(&self, id: SessionId, only: &str) -> bool {
+        self.sessions.get(id).is_some_and(|session| self.connection_id(session.serial).to_string() == only)
     }
 
     fn operate(&mut self, id: SessionId, operation: Operation) -> ControlAnswer {

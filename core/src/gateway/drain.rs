@@ -32,6 +32,9 @@ impl Gateway {
         if !self.canary(Canary::DrainForgetsWaiting) {
             self.refuse_waiting();
         }
+        // What has been waited for is not waited for any longer.
+        self.retries.hurry();
+        self.start_repeats();
         self.continue_drain();
     }
 
@@ -109,9 +112,13 @@ impl Gateway {
 
     fn give_up(&mut self) {
         let before = self.counters.messages_lost;
-        while let Some(call) = self.calls.any() {
-            // After it comes the next one that waits, up to the DELETE.
-            self.give_up_call(call, CallFailure::Drained);
+        let mut slot = 0;
+        while !self.calls.is_empty() {
+            match self.calls.tenant(slot) {
+                // After it comes the next one that waits, up to the DELETE.
+                Some(call) => self.give_up_call(call, CallFailure::Drained),
+                None => slot = if slot < self.calls.slots() { slot + 1 } else { 0 },
+            }
         }
         let messages = self.counters.messages_lost - before;
         if messages > 0 {

@@ -1,6 +1,7 @@
 //! From the end of a connection to the answer of its DELETE (contract, section 6).
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,6 +13,9 @@ use crate::event::Report;
 use crate::session::{Ending, EndingStep, SessionId, Stage};
 use crate::socket::Wire;
 use crate::{ConnId, Timestamp};
+
+/// The longest pause before a repeat while there is little time left.
+const PAUSE_IN_DRAIN: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// The client's socket is gone.
@@ -28,7 +32,9 @@ impl Gateway {
                 if self.calls.get(call).is_some_and(|call| !call.in_flight) {
                     // Nobody has been asked yet.
                     self.calls.remove(call);
-                    self.remove_session(id);
+                    self.withdraw(id);
+                } else {
+                    self.limit_waits(id);
                 }
             }
             Stage::Authorised(_) | Stage::Open => self.end_session(id, 1006, how),
@@ -118,7 +124,8 @@ impl Gateway {
         ending.step = EndingStep::Pausing;
         ending.failing_since = ending.failing_since.min(self.now);
         let since = ending.failing_since;
-        let due = self.now + self.retries.pause(attempts);
+        let longest = if self.drain.is_some() { PAUSE_IN_DRAIN } else { Duration::MAX };
+        let due = self.now + self.retries.pause(attempts).min(longest);
         let drained = self.repeats_end().is_some_and(|end| due > end);
         if drained || due > since + self.config.disconnect_retry {
             self.lose_disconnect(id);
@@ -208,6 +215,13 @@ impl Gateway {
         {
             self.settle(next);
         }
+    }
+
+    /// Takes out a connect that nobody was asked about any more; those behind it have their turn.
+    pub(super) fn withdraw(&mut self, id: SessionId) {
+        let first = self.first_before(id);
+        self.remove_session(id);
+        self.settle_first(first);
     }
 
     /// A connect has waited too long for the session before it.

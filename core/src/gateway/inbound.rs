@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use super::Gateway;
 use crate::control::{self, ControlRequest, Operation};
@@ -52,10 +52,12 @@ impl Gateway {
             }
             Wire::Handshake(connecting) => connecting.early.extend_from_slice(bytes),
             Wire::WebSocket => {
-                if std::mem::take(&mut socket.challenged) {
+                let challenged = std::mem::take(&mut socket.challenged);
+                self.read_frames(conn, bytes);
+                // Whoever says goodbye does not want to keep its place.
+                if challenged && self.sockets.get(conn).is_some_and(|socket| matches!(socket.wire, Wire::WebSocket)) {
                     self.challenge_answered(conn);
                 }
-                self.read_frames(conn, bytes);
             }
             Wire::CloseSent => self.read_frames(conn, bytes),
             Wire::CloseReceived(_) | Wire::Finishing | Wire::Lingering => {}
@@ -94,19 +96,24 @@ impl Gateway {
 
     /// Works through the requests in the buffer.
     fn read_requests(&mut self, conn: ConnId) {
-        while let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) {
+        while let Some(Socket { wire: Wire::Http(http), eof, .. }) = self.sockets.get_mut(conn) {
+            let eof = *eof;
             match &mut http.state {
                 HttpState::Head => match parse_head(&http.buffer, &mut http.scan) {
                     Ok(Some((used, head))) => {
                         http.buffer.advance(used);
                         self.on_head(conn, head);
                     }
+                    Ok(None) if eof => return self.finish(conn),
                     Ok(None) => return self.await_head(conn),
                     Err(refusal) => return self.refuse_request(conn, refusal),
                 },
                 HttpState::Body(body) => match body.0.feed(&http.buffer) {
                     Ok((used, complete)) => {
                         http.buffer.advance(used);
+                        if !complete && eof {
+                            return self.finish(conn);
+                        }
                         if !complete {
                             return;
                         }
@@ -165,6 +172,7 @@ impl Gateway {
     fn try_head(&mut self, conn: ConnId, head: Head) -> Result<(), Refusal> {
         let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) else { return Ok(()) };
         http.keep_alive = head.keep_alive();
+        http.http_10 = head.version == Version::HTTP_10;
         http.head_only = head.method == Method::HEAD;
         let framing = head.framing()?;
         let expects_continue = head.expects_continue()?;

@@ -16,11 +16,11 @@ mod timeouts;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::call::Calls;
-use crate::event::{Action, Event, Out, Peer, SocketEnd};
-use crate::metrics::Counters;
+use crate::event::{Action, Event, Out, Peer, SocketEnd, Surface};
+use crate::metrics::{Counters, Refused};
 use crate::pool::Pool;
 use crate::retries::Retries;
 use crate::send_queue::Chunk;
@@ -37,17 +37,18 @@ use drain::Drain;
 pub use holdings::Holdings;
 use router::Router;
 
-/// What the shards of one process share: one counter, so that `--max-connections` is exact.
+/// What the shards of one process share: counters, so that limits are exact.
 #[derive(Debug)]
 pub struct Shared {
     shards: u16,
     clients: AtomicUsize,
+    sockets: AtomicUsize,
 }
 
 impl Shared {
     /// For a process of `shards` shards, numbered from 0; at least one.
     pub fn new(shards: u16) -> Self {
-        Shared { shards: shards.max(1), clients: AtomicUsize::new(0) }
+        Shared { shards: shards.max(1), clients: AtomicUsize::new(0), sockets: AtomicUsize::new(0) }
     }
 
     /// How many shards there are.
@@ -144,7 +145,8 @@ impl Gateway {
         }
     }
 
-    /// A socket was accepted.
+    /// A socket was accepted. Beyond [`Config::max_sockets`] it is closed at once, but for one at a control
+    /// listener of its own.
     pub fn accept(&mut self, now: Timestamp, peer: Peer, out: &mut Out) -> ConnId {
         self.enter(now, out);
         let mut socket = Socket::new(Wire::Http(Box::new(HttpWire::new(peer))), now);
@@ -152,6 +154,11 @@ impl Gateway {
         let conn = self.sockets.insert(socket).into();
         self.http_sockets += 1;
         self.arm(conn);
+        let before = self.shared.sockets.fetch_add(1, Ordering::Relaxed);
+        if before >= self.config.max_sockets && peer.surface == Surface::Public {
+            self.counters.refused(Refused::Capacity);
+            self.close_socket(conn);
+        }
         self.leave(out);
         conn
     }
@@ -161,6 +168,7 @@ impl Gateway {
         self.enter(now, out);
         let (client, connecting) = handoff.into_parts();
         let conn = self.sockets.insert(Socket::new(Wire::Handshake(connecting), now)).into();
+        self.shared.sockets.fetch_add(1, Ordering::Relaxed);
         self.admit(conn, client);
         self.leave(out);
         conn

@@ -1,5 +1,6 @@
 //! Bytes out: send queues, answers, the orderly end of a socket.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,7 +65,8 @@ impl Gateway {
                 self.act(Action::Shutdown(conn));
             }
             Wire::Http(http) if matches!(http.state, HttpState::Responding) => {
-                if http.keep_alive && !socket.eof {
+                // Requests that came before the end are still answered.
+                if http.keep_alive && !(socket.eof && http.buffer.is_empty()) {
                     self.next_request(conn);
                 } else {
                     self.finish(conn);
@@ -157,7 +159,11 @@ impl Gateway {
     pub(super) fn respond(&mut self, conn: ConnId, status: StatusCode, headers: &[(&str, &[u8])], body: &[u8]) {
         let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) else { return };
         let mut bytes = Vec::with_capacity(160 + body.len());
-        write_response(&mut bytes, status, headers, body, http.keep_alive, http.head_only);
+        let mut headers = headers.to_vec();
+        if http.http_10 && http.keep_alive {
+            headers.push(("Connection", b"keep-alive"));
+        }
+        write_response(&mut bytes, status, &headers, body, http.keep_alive, http.head_only);
         http.state = HttpState::Responding;
         self.set_deadline(conn, Timestamp::NEVER);
         self.enqueue(conn, Chunk::plain(bytes.into()));
@@ -181,6 +187,7 @@ impl Gateway {
     pub(super) fn drop_socket(&mut self, conn: ConnId) -> Option<Socket> {
         self.clear_send_queue(conn);
         let socket = self.sockets.remove(conn)?;
+        self.shared.sockets.fetch_sub(1, Ordering::Relaxed);
         self.http_sockets -= usize::from(matches!(socket.wire, Wire::Http(_)));
         if let Some(session) = socket.session.and_then(|id| self.sessions.get_mut(id)) {
             session.socket = None;

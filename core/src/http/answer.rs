@@ -124,8 +124,9 @@ impl AnswerReader {
             self.state = State::UntilEnd { body: Vec::new(), head: Box::new(head) };
             return self.read_body(bytes);
         };
-        let mut body = BodyReader::new(length, self.max_body).map_err(in_body)?;
-        let (used, complete) = body.feed(bytes).map_err(in_body)?;
+        let status = head.parts.status;
+        let mut body = BodyReader::new(length, self.max_body).map_err(|refusal| in_body(refusal, status))?;
+        let (used, complete) = body.feed(bytes).map_err(|refusal| in_body(refusal, status))?;
         if complete {
             return Ok(Some(head.with(body.into_bytes(), used == bytes.len())));
         }
@@ -136,13 +137,16 @@ impl AnswerReader {
     fn read_body(&mut self, bytes: &[u8]) -> Result<Option<Answer>, CallError> {
         match &mut self.state {
             State::Head { .. } => Ok(None),
-            State::UntilEnd { body, .. } if body.len() + bytes.len() > self.max_body => Err(CallError::TooLarge),
+            State::UntilEnd { head, body } if body.len() + bytes.len() > self.max_body => {
+                Err(CallError::TooLarge(head.parts.status))
+            }
             State::UntilEnd { body, .. } => {
                 body.extend_from_slice(bytes);
                 Ok(None)
             }
-            State::Body { body, .. } => {
-                let (used, complete) = body.feed(bytes).map_err(in_body)?;
+            State::Body { head, body } => {
+                let status = head.parts.status;
+                let (used, complete) = body.feed(bytes).map_err(|refusal| in_body(refusal, status))?;
                 // Whoever says more than was asked for is not asked again.
                 Ok(if complete { self.complete(used == bytes.len()) } else { None })
             }
@@ -166,9 +170,9 @@ fn malformed(what: &str) -> CallError {
     CallError::Malformed(what.to_owned())
 }
 
-fn in_body(refusal: Refusal) -> CallError {
+fn in_body(refusal: Refusal, status: StatusCode) -> CallError {
     match refusal.status {
-        StatusCode::PAYLOAD_TOO_LARGE => CallError::TooLarge,
+        StatusCode::PAYLOAD_TOO_LARGE => CallError::TooLarge(status),
         _ => CallError::Malformed(refusal.message.into_owned()),
     }
 }

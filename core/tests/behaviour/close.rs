@@ -1,5 +1,6 @@
 //! Contract, section 6: exactly one DELETE.
 
+use http::StatusCode;
 use std::time::Duration;
 use ws2http_core::{CallError, SocketEnd};
 
@@ -184,4 +185,24 @@ fn a_client_that_never_answers_our_close_is_dropped() {
     pair.pass(Duration::from_secs(5));
     assert!(pair.sock(sock).closed);
     pair.assert_empty();
+}
+
+#[test]
+fn the_size_of_the_answer_to_a_delete_does_not_matter() {
+    let page = "x".repeat(2_000);
+    for answer in [Ok((200, page.clone())), Ok((404, page)), Err(CallError::TooLarge(StatusCode::NOT_FOUND))] {
+        let mut pair = pair(|config| config.max_message = 1_000);
+        let sock = pair.open("a");
+        pair.end(sock, SocketEnd::Eof);
+        match answer {
+            Ok((status, body)) => pair.answer(status, body),
+            Err(error) => pair.fail(error),
+        }
+        pair.assert_empty();
+    }
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.end(sock, SocketEnd::Eof);
+    pair.fail(CallError::TooLarge(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(pair.metric("ws2http_disconnects_pending"), 1);
 }

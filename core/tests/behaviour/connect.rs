@@ -1,7 +1,7 @@
 //! Contract, section 3: from the handshake to the 101 or a refusal.
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use std::time::Duration;
 use ws2http_core::{CallError, Event, OriginPattern, SocketEnd};
 
@@ -301,5 +301,27 @@ fn connection_options_may_be_separated_by_tabs_and_headers() {
         let sock = pair.socket();
         pair.send(sock, handshake("a", "").replace("Connection: Upgrade", connection));
         assert_eq!(pair.asked(), ["GET /base/a"], "{connection}");
+    }
+}
+
+#[test]
+fn of_a_refusal_that_is_too_large_the_status_remains() {
+    let page = "x".repeat(2_000);
+    let answers = [Ok((401, 401)), Ok((200, 403)), Ok((500, 502)), Err((StatusCode::UNAUTHORIZED, 401))];
+    for answer in answers {
+        let mut pair = pair(|config| config.max_message = 1_000);
+        let sock = pair.handshake("a");
+        let expected = match answer {
+            Ok((status, expected)) => {
+                pair.answer(status, page.clone());
+                expected
+            }
+            Err((status, expected)) => {
+                pair.fail(CallError::TooLarge(status));
+                expected
+            }
+        };
+        assert_eq!(pair.sock(sock).take_http().status, expected);
+        pair.assert_empty();
     }
 }

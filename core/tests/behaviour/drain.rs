@@ -1,7 +1,7 @@
 //! Contract, section 8: the orderly end.
 
 use std::time::Duration;
-use ws2http_core::{Event, Report, SocketEnd};
+use ws2http_core::{CallError, Event, Report, SocketEnd};
 
 use crate::client::{Frame, close, text};
 use crate::pair::{Pair, pair};
@@ -139,4 +139,46 @@ fn a_replacement_that_waits_when_the_drain_begins_is_refused() {
     pair.answer(200, "");
     pair.pass(Duration::from_secs(20));
     assert_eq!(pair.drained, 1);
+}
+
+/// A gateway one of whose clients has left while the API is down, since so long.
+fn with_a_delete_to_repeat(since: Duration) -> Pair {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.end(sock, SocketEnd::Eof);
+    let end = pair.now + since;
+    while pair.now < end {
+        if !pair.calls.is_empty() {
+            pair.fail(CallError::Connect("down".to_owned()));
+        }
+        pair.pass(Duration::from_millis(100));
+    }
+    assert!(pair.calls.is_empty());
+    pair
+}
+
+#[test]
+fn a_drain_does_not_wait_for_the_long_pauses_between_repeats() {
+    let mut pair = with_a_delete_to_repeat(Duration::from_secs(100));
+    pair.event(0, Event::Drain);
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    pair.answer(200, "");
+    pair.pass(Duration::from_secs(1));
+    assert_eq!((pair.drained, pair.metric("ws2http_disconnects_lost_total")), (1, 0));
+}
+
+#[test]
+fn an_api_that_comes_back_late_in_a_drain_still_gets_its_delete() {
+    let mut pair = with_a_delete_to_repeat(Duration::from_secs(100));
+    pair.event(0, Event::Drain);
+    // The repeats end after 15 s.
+    for _ in 0..130 {
+        if !pair.calls.is_empty() {
+            pair.fail(CallError::Connect("down".to_owned()));
+        }
+        pair.pass(Duration::from_millis(100));
+    }
+    pair.pass(Duration::from_secs(1));
+    pair.answer(200, "");
+    assert_eq!((pair.drained, pair.metric("ws2http_disconnects_lost_total")), (1, 0));
 }

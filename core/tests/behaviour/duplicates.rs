@@ -257,3 +257,77 @@ fn challenge_spares_an_old_one_that_is_not_read_because_the_api_is_slow() {
     assert_eq!(pair.sock(new).take_http().status, 409);
     assert!(!pair.sock(old).closed);
 }
+
+#[test]
+fn behind_a_refused_replacement_the_next_one_has_its_turn() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let (refused, next) = (pair.handshake("a"), pair.handshake("a"));
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(403, "no");
+    assert_eq!(pair.sock(refused).take_http().status, 403);
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(old).frames(), [Frame::Close(1008, "replaced".to_owned())]);
+    pair.answer(200, "");
+    assert_eq!(pair.sock(next).take_http().status, 101);
+}
+
+#[test]
+fn behind_a_replacement_that_left_unasked_the_next_one_has_its_turn() {
+    let mut pair = pair(|config| {
+        config.on_duplicate = OnDuplicate::Replace;
+        config.max_api_connections = 1;
+    });
+    let (_old, busy) = (pair.open("a"), pair.open("b"));
+    pair.send(busy, text("1"));
+    let (left, next) = (pair.handshake("a"), pair.handshake("a"));
+    pair.end(left, SocketEnd::Reset);
+    pair.answer(200, "");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(403, "no");
+    assert_eq!(pair.sock(next).take_http().status, 403);
+}
+
+#[test]
+fn a_challenged_client_that_says_goodbye_makes_way() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.send(old, close(1001, ""));
+    assert_eq!(pair.asked(), ["DELETE /base/a"]);
+    assert!(pair.sock(new).received.is_empty());
+    pair.answer(200, "");
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(new).take_http().status, 101);
+}
+
+#[test]
+fn a_connect_waits_only_so_long_behind_one_whose_client_has_left() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let (left, early) = (pair.handshake("a"), pair.handshake("a"));
+    pair.end(left, SocketEnd::Reset);
+    let late = pair.handshake("a");
+    pair.pass(Duration::from_secs(10));
+    assert_eq!([early, late].map(|sock| pair.sock(sock).take_http().status), [503, 503]);
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(403, "no");
+    pair.assert_empty();
+}
+
+#[test]
+fn a_push_can_name_the_connection_that_is_to_replace_another() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    let id = pair.calls[0].header("x-connection-id").to_owned();
+    let push =
+        |id: &str| format!("POST /a HTTP/1.1\r\nHost: g\r\nIf-Match: \"{id}\"\r\nContent-Length: 7\r\n\r\nwelcome");
+    assert_eq!(pair.control(&push(&id)).status, 202);
+    assert_eq!(pair.control(&push("another")).status, 412);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(old).frames(), [Frame::Close(1008, "replaced".to_owned())]);
+    pair.answer(200, "");
+    assert_eq!(pair.sock(new).take_http().status, 101);
+    assert_eq!(pair.sock(new).frames(), [Frame::Text("welcome".to_owned())]);
+}

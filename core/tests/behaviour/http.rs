@@ -155,3 +155,29 @@ fn a_refused_senders_last_bytes_are_thrown_away_before_the_socket_closes() {
     pair.pass(Duration::from_secs(1));
     assert!(pair.sock(sock).closed);
 }
+
+#[test]
+fn requests_that_came_before_the_half_close_are_answered() {
+    let mut pair = pair(|_| {});
+    let client = pair.open("a");
+    let push = |body: &str| format!("POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for rest in ["", "POST /a HTTP/1.1\r\nHo", "POST /a HTTP/1.1\r\nHost: g\r\nContent-Length: 9\r\n\r\nhalf"] {
+        let sock = pair.socket();
+        pair.sock(sock).blocked = true;
+        pair.send(sock, [&push("1"), &push("2"), rest].concat());
+        pair.end(sock, SocketEnd::Eof);
+        pair.unblock(sock);
+        assert_eq!([pair.sock(sock).take_http().status, pair.sock(sock).take_http().status], [200, 200]);
+        assert_eq!(pair.sock(client).frames(), ["1", "2"].map(|text| Frame::Text(text.to_owned())));
+        assert!(pair.sock(sock).closed && pair.sock(sock).received.is_empty());
+    }
+}
+
+#[test]
+fn http_1_0_is_told_that_the_connection_is_kept() {
+    let mut pair = pair(|_| {});
+    let mut connection = |request: &str| pair.control(request).header("connection").map(str::to_owned);
+    assert_eq!(connection("GET /-/healthy HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").as_deref(), Some("keep-alive"));
+    assert_eq!(connection("GET /-/healthy HTTP/1.0\r\n\r\n").as_deref(), Some("close"));
+    assert_eq!(connection("GET /-/healthy HTTP/1.1\r\nHost: g\r\n\r\n"), None);
+}

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::client::{Frame, frame, text};
-use crate::pair::pair;
+use ws2http_core::{SocketEnd, Surface};
+
+use crate::client::{Frame, frame, handshake, text};
+use crate::pair::{pair, pair_of};
 
 #[test]
 fn one_connection_too_many_is_503_and_a_free_place_is_given_again() {
@@ -13,7 +15,7 @@ fn one_connection_too_many_is_503_and_a_free_place_is_given_again() {
     let answer = pair.sock(c).take_http();
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     pair.answer(200, "ok");
-    pair.end(a, ws2http_core::SocketEnd::Eof);
+    pair.end(a, SocketEnd::Eof);
     pair.answer(200, "");
     let d = pair.open("d");
     assert!(!pair.sock(d).closed);
@@ -242,7 +244,7 @@ fn a_closing_client_that_does_not_read_gets_no_more_answers_made() {
         pair.answer(200, "x".repeat(100));
         assert_eq!(pair.asked(), Vec::<String>::new());
         if reset {
-            pair.end(sock, ws2http_core::SocketEnd::Reset);
+            pair.end(sock, SocketEnd::Reset);
         } else {
             // The close frame is answered now: what else is answered goes nowhere.
             pair.pass(Duration::from_secs(5));
@@ -256,4 +258,27 @@ fn a_closing_client_that_does_not_read_gets_no_more_answers_made() {
         pair.pass(Duration::from_secs(40));
         pair.assert_empty();
     }
+}
+
+#[test]
+fn one_socket_too_many_is_closed_unread_but_for_control_requests() {
+    let mut pair = pair_of(2, |config| {
+        config.max_sockets = 2;
+        config.control_listener = true;
+    });
+    let (idle, client) = (pair.socket(), pair.socket_at(1, Surface::Public));
+    let refused = pair.socket();
+    assert!(pair.sock(refused).closed);
+    let control = pair.socket_at(0, Surface::Control);
+    pair.send(control, "GET /metrics HTTP/1.1\r\nHost: g\r\n\r\n");
+    assert!(pair.sock(control).take_http().body.contains("ws2http_refusals_total{reason=\"capacity\"} 1\n"));
+    pair.end(control, SocketEnd::Eof);
+    // Wherever the client's home is, its socket counts as one.
+    pair.send(client, handshake("a", ""));
+    pair.answer(200, "ok");
+    let refused = pair.socket();
+    assert!(pair.sock(refused).closed);
+    pair.end(idle, SocketEnd::Eof);
+    let taken = pair.socket();
+    assert!(!pair.sock(taken).closed);
 }

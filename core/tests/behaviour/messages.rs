@@ -1,7 +1,7 @@
 //! Contract, section 4: messages, client to API and back.
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use std::time::Duration;
 use ws2http_core::{CallError, OnApiFailure, SocketEnd};
 
@@ -98,7 +98,7 @@ fn a_failed_call_sends_nothing_and_the_connection_stays() {
     pair.send(sock, text("4"));
     pair.answer(200, Bytes::from_static(b"\xff not utf8"));
     pair.send(sock, text("5"));
-    pair.fail(CallError::TooLarge);
+    pair.fail(CallError::TooLarge(StatusCode::OK));
     assert_eq!(pair.sock(sock).frames(), []);
     assert_eq!(pair.metric("requests_failed"), 5);
     assert_eq!(pair.reports.len(), 5);

@@ -232,7 +232,9 @@ impl World {
     fn response(&mut self, answer: &ApiAnswer) -> Result<Response<Bytes>, CallError> {
         if answer.body.len() > self.plan.config.max_message && self.draw.percent(50) {
             // A driver stops reading; one that does not is not wrong either.
-            return Err(CallError::TooLarge);
+            return Err(CallError::TooLarge(
+                answer.status.try_into().unwrap_or_else(|_| unreachable!("these are statuses")),
+            ));
         }
         let mut response = Response::new(answer.body.clone());
         *response.status_mut() = answer.status.try_into().unwrap_or_else(|_| unreachable!("these are statuses"));
