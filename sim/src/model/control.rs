@@ -1,6 +1,6 @@
 //! Pushes, kicks and questions (section 5).
 
-use super::state::{Control, LifeId, Push, Step};
+use super::state::{Control, Get, LifeId, Push, Step};
 use super::{ControlAnswer, ControlId, ControlRequest, Law, Model, Operation};
 
 use ws2http_core::{OnApiFailure, OnDuplicate};
@@ -91,13 +91,16 @@ impl Model {
             202 if push => self.wrong_queued(request, answer, asked),
             503 if push => self.wrong_full(id, request),
             404 => {
-                let open = self.surely_open(&request.client, asked)?;
-                Some(format!("{} is open", self.state.lives[open].connection))
+                let open = self.surely_open(&request.client, asked);
+                let there = open.or_else(|| self.surely_deciding(id).filter(|_| push))?;
+                Some(format!("{} is there", self.state.lives[there].connection))
             }
             412 => {
                 let Some(only) = &request.only else { return Some("no connection was named".to_owned()) };
-                let open = self.surely_open(&request.client, asked)?;
-                (self.state.lives[open].connection == *only).then(|| "that very connection is open".to_owned())
+                let mut there =
+                    [self.surely_open(&request.client, asked), self.surely_deciding(id)].into_iter().flatten();
+                let named = there.any(|life| self.state.lives[life].connection == *only);
+                named.then(|| "that very connection is there".to_owned())
             }
             _ => Some("no such answer is known".to_owned()),
         }
@@ -170,6 +173,22 @@ impl Model {
             let replaced = config.on_duplicate == OnDuplicate::Replace && state.sockets.len() > 1;
             let failed = config.on_api_failure == OnApiFailure::Close;
             life.is_ok() && socket.opened_before(since) && socket.is_sound() && !replaced && !failed
+        })
+    }
+
+    /// A connection of this client about which the API has been deciding since before this request, for sure.
+    fn surely_deciding(&self, id: ControlId) -> Option<LifeId> {
+        let Control { request, since, .. } = &self.state.controls[&id];
+        let state = &self.state.clients[&request.client];
+        if self.state.drain.is_some() || self.state.had_api_faults {
+            return None;
+        }
+        state.lives.iter().copied().find(|id| {
+            let life = &self.state.lives[*id];
+            let socket = &self.state.sockets[&life.socket];
+            let before = life.flights.iter().any(|flight| self.state.requests[flight].arrived < *since);
+            let in_time = self.now.since(socket.dialled) < self.settings.config.api_timeout;
+            life.get == Get::Asked && before && in_time && socket.is_sound()
         })
     }
 

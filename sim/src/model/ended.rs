@@ -1,5 +1,6 @@
 //! How requests end at the API, and what the gateway must make of it.
 
+use bytes::Bytes;
 use http::Method;
 
 use super::control::PER_MESSAGE;
@@ -103,12 +104,11 @@ impl Model {
     }
 
     fn delete_ended(&mut self, life: LifeId, in_time: InTime, answer: Result<ApiAnswer, Refusal>) {
-        let limit = self.settings.config.max_message;
         let now = self.now;
-        let whole = answer.as_ref().is_ok_and(|answer| answer.body.len() <= limit && in_time != InTime::No);
+        let answered = answer.is_ok() && in_time != InTime::No;
         let status = answer.as_ref().map_or(500, |answer| answer.status);
-        let taken = whole && status < 500;
-        self.tally.ended(match (whole, in_time) {
+        let taken = answered && status < 500;
+        self.tally.ended(match (answered, in_time) {
             (true, InTime::Perhaps) if status < 300 => None,
             (true, _) => Some((200..300).contains(&status)),
             (false, _) => Some(false),
@@ -143,10 +143,11 @@ fn says_ok(answer: &ApiAnswer, limit: usize) -> bool {
 
 /// What the client is told of an answer that does not let it in (section 3.4).
 fn refusal(answer: &ApiAnswer, limit: usize) -> Refusal {
+    // Of what is too large, the status remains.
+    let body = if answer.body.len() > limit { Bytes::new() } else { answer.body.clone() };
     match answer.status {
-        _ if answer.body.len() > limit => Refusal::BadGateway,
-        200..300 => Refusal::Said(403, answer.body.clone()),
-        status @ 400..500 => Refusal::Said(status, answer.body.clone()),
+        200..300 => Refusal::Said(403, body),
+        status @ 400..500 => Refusal::Said(status, body),
         _ => Refusal::BadGateway,
     }
 }

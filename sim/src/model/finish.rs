@@ -14,6 +14,11 @@ impl Model {
         let ids: Vec<SocketId> = self.state.sockets.keys().copied().collect();
         for id in ids {
             let socket = &self.state.sockets[&id];
+            let waits = socket.answer.is_none() && socket.is_sound();
+            self.judge(Law::HandshakeAnswer, !waits, || {
+                format!("{id:?} has not been answered, though all has settled")
+            });
+            let socket = &self.state.sockets[&id];
             if !socket.is_sound() || !socket.opened_before(self.step) {
                 continue;
             }
