@@ -11,7 +11,8 @@
 //!
 //! A driver accepts sockets, moves bytes, makes HTTP calls and keeps the time; [`Gateway`] decides
 //! everything else. Time, seed and bytes are arguments: two gateways that are told the same do the
-//! same. What each request on the wire means is written in the contract; comments name its sections.
+//! same. What each request on the wire means is written in the contract, `docs/contract.md`; comments name
+//! its sections.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
