@@ -22,7 +22,7 @@ A gateway between WebSockets and plain HTTP.
   client --[message]--> gateway --[POST /<ClientId>]----> your API
   client <--[message]-- gateway <--[its answer's body]--- your API
   client <--[message]-- gateway <--[POST /<ClientId>]---- your API, at any time
-  client --[close]----> gateway --[DELETE /<ClientId>]--> your API, exactly once";
+  client --[close]----> gateway --[DELETE /<ClientId>]--> your API, once";
 
 /// With the commit, for bug reports.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WS2HTTP_COMMIT"), ")");

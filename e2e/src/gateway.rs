@@ -39,7 +39,20 @@ impl Gateway {
     /// # Panics
     /// When it does not come to listen; the message carries its log.
     pub async fn start(binary: &Path, flags: &[String], env: &[(String, String)]) -> Gateway {
-        let mut command = command(binary);
+        Gateway::start_by(command(binary), flags, env).await
+    }
+
+    /// The same, with so many descriptors.
+    ///
+    /// # Panics
+    /// As [`Gateway::start`].
+    pub async fn start_limited(binary: &Path, flags: &[String], descriptors: u64) -> Gateway {
+        let mut shell = command(Path::new("sh"));
+        shell.args(["-c", r#"ulimit -n "$0"; exec "$@""#]).arg(descriptors.to_string()).arg(binary);
+        Gateway::start_by(shell, flags, &[]).await
+    }
+
+    async fn start_by(mut command: Command, flags: &[String], env: &[(String, String)]) -> Gateway {
         command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]).args(flags);
         command.envs(env.iter().map(|(name, value)| (name, value)));
         let (mut child, log, reader) = spawn(command);

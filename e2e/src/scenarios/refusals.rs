@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::api::{Answer, Api, Request, Then, echo};
+use crate::gateway::Gateway;
 use crate::http::{self, encode};
 use crate::raw::{KEY, Raw, handshake};
-use crate::rig::{Binary, words};
+use crate::rig::{Binary, Rig, words};
 
 super::scenarios!["refusals":
-    bad_handshakes, other_versions, no_handshake, origins, capacity, another_body_is_403,
+    bad_handshakes, other_versions, no_handshake, origins, capacity, idle_sockets_leave_calls_their_descriptors, another_body_is_403,
     api_4xx_goes_to_the_client, api_3xx_is_502, api_failures_are_502, api_down_is_502, api_silence_is_504,
     in_band, in_band_reason_is_cut_at_a_character, in_band_of_the_gateway, in_band_not_for_bad_requests,
 ];
@@ -128,6 +129,25 @@ async fn capacity(binary: Binary) {
     rig.gateway.metrics_until("a place to be free", |now| now.sum("active_connections") == 1.0).await;
     drop(rig.connect("c").await);
     drop(second);
+    rig.finish().await;
+}
+
+/// However many sockets come that never ask for anything.
+async fn idle_sockets_leave_calls_their_descriptors(binary: Binary) {
+    let api = Api::start(echo);
+    let mut flags = binary.flags(&format!("http://{}/", api.address));
+    flags.extend(words("--handshake-timeout 60s --max-idle-api-connections 0 --control-listen 127.0.0.1:0"));
+    let gateway = Gateway::start_limited(binary.path(), &flags, 300).await;
+    let rig = Rig { gateway, api };
+    let mut client = rig.connect("a").await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(rig.raw().await);
+    }
+    rig.gateway.metrics_until("sockets to be refused", |now| now.sum("ws2http_refusals_total") > 0.0).await;
+    client.send_text("still served").await;
+    client.expect_text("still served").await;
+    drop((idle, client));
     rig.finish().await;
 }
 
