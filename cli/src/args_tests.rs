@@ -1,6 +1,10 @@
 //! The flags as a user types them.
 
 use super::*;
+use crate::settings::Limits;
+
+/// The core's own.
+const LIMITS: Limits = Limits { clients: 1_000_000, sockets: usize::MAX };
 
 fn parse(args: &[&str]) -> Result<Args, String> {
     let args = std::iter::once("ws2http").chain(args.iter().copied()).map(OsString::from);
@@ -12,7 +16,7 @@ fn defaults_are_the_contracts() {
     let args = parse(&[]).unwrap();
     assert_eq!(args.listen.to_string(), "0.0.0.0:7001");
     assert_eq!(args.api.to_string(), "http://localhost:8000/");
-    let config = crate::settings::config(&args, "test", 1_000_000).unwrap();
+    let config = crate::settings::config(&args, "test", LIMITS).unwrap();
     let mut expected = ws2http_core::Config::new(args.api.clone());
     expected.runtime = "test";
     assert_eq!(format!("{config:?}"), format!("{expected:?}"));
@@ -81,7 +85,7 @@ fn lists_are_repeated_or_separated_by_commas() {
 fn the_same_address_twice_is_told() {
     let told = |listen: &str, control: &str| {
         let args = parse(&["--listen", listen, "--control-listen", control]).unwrap();
-        crate::settings::config(&args, "test", 1).err()
+        crate::settings::config(&args, "test", LIMITS).err()
     };
     for (listen, control) in
         [(":7001", ":7001"), (":7001", "127.0.0.1:7001"), ("[::1]:7001", "[::]:7001"), ("[::]:7001", "127.0.0.1:7001")]

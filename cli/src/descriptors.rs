@@ -3,19 +3,13 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
+use crate::settings::Limits;
+
 /// Descriptors for listeners, logs, timers and control requests.
 const RESERVE: u64 = 64;
 
 /// Of these, for sockets beyond all clients: whoever is one too many is told so, and control requests come in.
 const SPARE: usize = 32;
-
-/// What the limit allows.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) clients: usize,
-    /// With those that are no clients, or not yet: all but what the API and the rest of the process need.
-    pub(crate) sockets: usize,
-}
 
 /// The most descriptors that this process may open now.
 pub(crate) fn limit() -> u64 {

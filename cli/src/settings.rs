@@ -5,7 +5,14 @@ use std::net::SocketAddr;
 use ws2http_core::{Config, Secret};
 
 use crate::args::Args;
-use crate::descriptors::Limits;
+
+/// What the limit on descriptors allows.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) clients: usize,
+    /// With those that are no clients, or not yet: all but what the API and the rest of the process need.
+    pub(crate) sockets: usize,
+}
 
 /// The configuration that the flags ask for, or what is wrong with them together.
 pub(crate) fn config(args: &Args, runtime: &'static str, limits: Limits) -> Result<Config, String> {

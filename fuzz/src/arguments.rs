@@ -55,7 +55,8 @@ pub fn arguments(data: &[u8]) {
 
 fn configuration(arguments: &[OsString]) -> Result<Config, clap::Error> {
     let args = args::parse("ws2http".to_owned(), std::iter::once("ws2http".into()).chain(arguments.iter().cloned()))?;
-    let config = settings::config(&args, "fuzz", args.max_connections.unwrap_or(1));
+    let clients = args.max_connections.unwrap_or(1);
+    let config = settings::config(&args, "fuzz", settings::Limits { clients, sockets: clients });
     config.map_err(|text| clap::Error::raw(ErrorKind::ArgumentConflict, text))
 }
 

@@ -153,26 +153,26 @@ impl Gateway {
         }
     }
 
-    /// Of answers that are too large the status remains, which is no answer to a message. Nor is one that is
-    /// not what it says.
+    /// Makes failures of the answers that are too large, unless their status is enough, or, for a message, not
+    /// what they say.
     fn bounded(&self, kind: CallKind, outcome: Outcome) -> Outcome {
-        let message = matches!(kind, CallKind::Message { .. });
         let too_large = match &outcome {
             Ok(response) => (response.body().len() > self.config.max_message).then(|| response.status()),
             Err(CallFailure::Call(CallError::TooLarge(status))) => Some(*status),
             Err(_) => None,
         };
-        match too_large {
-            Some(status) if message => return Err(CallError::TooLarge(status).into()),
-            Some(status) => {
-                let mut response = Response::new(Bytes::new());
-                *response.status_mut() = status;
-                return Ok(response);
-            }
-            None => {}
+        if let Some(status) = too_large {
+            let enough = match kind {
+                CallKind::Connect => status.is_client_error(),
+                CallKind::Message { .. } => false,
+                CallKind::Disconnect { .. } => true,
+            };
+            let mut response = Response::new(Bytes::from_static(b"the refusal is too long to pass on"));
+            *response.status_mut() = status;
+            return if enough { Ok(response) } else { Err(CallError::TooLarge(status).into()) };
         }
         let response = outcome?;
-        if message
+        if matches!(kind, CallKind::Message { .. })
             && response.status().is_success()
             && !crate::control::is_binary(response.headers())
             && std::str::from_utf8(response.body()).is_err()

@@ -417,7 +417,7 @@ impl Gateway {
             let mut bytes = Vec::with_capacity(160 + denial.body.len());
             let headers: Vec<(&str, &[u8])> =
                 denial.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-            write_response(&mut bytes, denial.status, &headers, &denial.body, false, false);
+            write_response(&mut bytes, denial.status, &headers, &denial.body, Some("close"), false);
             self.enqueue_first(conn, bytes);
             self.finish(conn);
         }

@@ -159,11 +159,11 @@ impl Gateway {
     pub(super) fn respond(&mut self, conn: ConnId, status: StatusCode, headers: &[(&str, &[u8])], body: &[u8]) {
         let Some(Socket { wire: Wire::Http(http), .. }) = self.sockets.get_mut(conn) else { return };
         let mut bytes = Vec::with_capacity(160 + body.len());
-        let mut headers = headers.to_vec();
-        if http.http_10 && http.keep_alive {
-            headers.push(("Connection", b"keep-alive"));
-        }
-        write_response(&mut bytes, status, &headers, body, http.keep_alive, http.head_only);
+        let connection = match http.keep_alive {
+            false => Some("close"),
+            true => http.http_10.then_some("keep-alive"),
+        };
+        write_response(&mut bytes, status, headers, body, connection, http.head_only);
         http.state = HttpState::Responding;
         self.set_deadline(conn, Timestamp::NEVER);
         self.enqueue(conn, Chunk::plain(bytes.into()));

@@ -10,8 +10,8 @@ pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Appends an answer to `out`.
 ///
 /// `Content-Length` is that of `body`, of which `head_only` (for `HEAD`) sends nothing. A body without a
-/// `Content-Type` among `headers` is plain text. `Connection: close` is there unless `keep_alive`;
-/// `keep-alive`, which HTTP/1.0 wants to hear, is up to `headers`. There is no `Date`: the core has no clock.
+/// `Content-Type` among `headers` is plain text. `connection` says whether the connection is kept, where that has to be
+/// said. There is no `Date`: the core has no clock.
 ///
 /// Control characters in values become spaces, so that no value can end its line.
 pub(crate) fn write_response(
@@ -19,7 +19,7 @@ pub(crate) fn write_response(
     status: StatusCode,
     headers: &[(&str, &[u8])],
     body: &[u8],
-    keep_alive: bool,
+    connection: Option<&'static str>,
     head_only: bool,
 ) {
     // RFC 9110, section 6.4.1: these never have a body.
@@ -37,8 +37,8 @@ pub(crate) fn write_response(
         }
         write_line(out, format_args!("Content-Length: {}", body.len()));
     }
-    if !keep_alive {
-        write_header(out, "Connection", b"close");
+    if let Some(connection) = connection {
+        write_header(out, "Connection", connection.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
     if !bodiless && !head_only {

@@ -281,7 +281,8 @@ fn a_body_takes_no_memory_for_what_has_not_come() {
 
 fn response(status: u16, headers: &[(&str, &[u8])], body: &[u8], keep_alive: bool, head_only: bool) -> String {
     let mut out = b"before ".to_vec();
-    write_response(&mut out, StatusCode::from_u16(status).unwrap(), headers, body, keep_alive, head_only);
+    let connection = (!keep_alive).then_some("close");
+    write_response(&mut out, StatusCode::from_u16(status).unwrap(), headers, body, connection, head_only);
     String::from_utf8(out).unwrap().strip_prefix("before ").unwrap().to_owned()
 }
 

@@ -1,6 +1,5 @@
 //! How requests end at the API, and what the gateway must make of it.
 
-use bytes::Bytes;
 use http::Method;
 
 use super::control::PER_MESSAGE;
@@ -65,7 +64,7 @@ impl Model {
             (Err(_), _) => Get::Unclear(None),
         };
         self.tally.ended(match &get {
-            Get::Ok(_) | Get::Refused(Refusal::Said(..)) => Some(true),
+            Get::Ok(_) | Get::Refused(Refusal::Said(..) | Refusal::Bare(_)) => Some(true),
             Get::Refused(_) => Some(false),
             Get::Unclear(None) => Some(false),
             Get::Unclear(_) | Get::Asked => None,
@@ -143,11 +142,12 @@ fn says_ok(answer: &ApiAnswer, limit: usize) -> bool {
 
 /// What the client is told of an answer that does not let it in (section 3.4).
 fn refusal(answer: &ApiAnswer, limit: usize) -> Refusal {
-    // Of what is too large, the status remains.
-    let body = if answer.body.len() > limit { Bytes::new() } else { answer.body.clone() };
     match answer.status {
-        200..300 => Refusal::Said(403, body),
-        status @ 400..500 => Refusal::Said(status, body),
+        // Of what is too large, the status remains.
+        status @ 400..500 if answer.body.len() > limit => Refusal::Bare(status),
+        _ if answer.body.len() > limit => Refusal::BadGateway,
+        200..300 => Refusal::Said(403, answer.body.clone()),
+        status @ 400..500 => Refusal::Said(status, answer.body.clone()),
         _ => Refusal::BadGateway,
     }
 }

@@ -199,6 +199,7 @@ impl Model {
 fn right_of(refusal: &Refusal) -> Right {
     match refusal {
         Refusal::Said(status, body) => Right::Whole(*status, body.clone()),
+        Refusal::Bare(status) => Right::Status(*status),
         Refusal::BadGateway => Right::Status(502),
         Refusal::Timeout => Right::Status(504),
     }

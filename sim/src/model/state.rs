@@ -135,6 +135,8 @@ pub(super) enum Get {
 pub(super) enum Refusal {
     /// This status and body.
     Said(u16, bytes::Bytes),
+    /// This status.
+    Bare(u16),
     BadGateway,
     Timeout,
 }
