@@ -1,5 +1,6 @@
 //! The isahc clients of a worker. Each is a thread with libcurl's "multi handle" and its connections.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use isahc::HttpClient;
@@ -40,9 +41,26 @@ pub(crate) struct Clients {
     trust_again: Option<Timestamp>,
 }
 
+/// An isahc client that is dropped where nobody waits: its end waits for libcurl's thread, which waits
+/// for a name that is being resolved.
+pub(crate) struct Http(Option<HttpClient>);
+
+impl Http {
+    pub(crate) fn client(&self) -> &HttpClient {
+        self.0.as_ref().expect("only the end takes it")
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        smol::unblock(move || drop(client)).detach();
+    }
+}
+
 #[derive(Default)]
 struct Client {
-    http: Option<HttpClient>,
+    http: Option<Rc<Http>>,
     calls: usize,
     /// When a call came or went last.
     used: Timestamp,
@@ -54,7 +72,7 @@ impl Clients {
     }
 
     /// The client for one more call.
-    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<HttpClient, isahc::Error> {
+    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<Rc<Http>, isahc::Error> {
         if self.trust_again.take_if(|at| *at <= now).is_some() {
             self.kept.http = None;
         }
@@ -64,9 +82,10 @@ impl Clients {
         client.calls += 1;
         client.used = now;
         if let Some(http) = &client.http {
-            return Ok(http.clone());
+            return Ok(Rc::clone(http));
         }
-        Ok(client.http.insert(build(max_idle, keep)?).clone())
+        let http = Rc::new(Http(Some(build(max_idle, keep)?)));
+        Ok(Rc::clone(client.http.insert(http)))
     }
 
     /// A call has ended at `now`; one that was given up (`None`) was of no use.
