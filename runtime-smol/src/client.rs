@@ -1,12 +1,16 @@
 //! The isahc clients of a worker. Each is a thread with libcurl's "multi handle" and its connections.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use isahc::HttpClient;
 use isahc::config::{Configurable, RedirectPolicy, VersionNegotiation};
-use ws2http_core::Timestamp;
+use ws2http_core::{CallError, Timestamp};
 use ws2http_driver::KEEP_IDLE;
+
+use crate::exchange::describe;
 
 /// How long connecting may take, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,6 +20,10 @@ const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
 
 /// For how long connections are not kept after one has ended instead of bringing an answer.
 const DISTRUST: Duration = Duration::from_secs(30);
+
+/// How many descriptors must be free before a client is made. It needs about five; libcurl without its
+/// own would be a panic. The others are for whoever else opens some meanwhile.
+const FREE_DESCRIPTORS: usize = 16;
 
 /// Which connections a call may go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +80,7 @@ impl Clients {
     }
 
     /// The client for one more call.
-    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<Rc<Http>, isahc::Error> {
+    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<Rc<Http>, CallError> {
         if self.trust_again.take_if(|at| *at <= now).is_some() {
             self.kept.http = None;
         }
@@ -84,7 +92,9 @@ impl Clients {
         if let Some(http) = &client.http {
             return Ok(Rc::clone(http));
         }
-        let http = Rc::new(Http(Some(build(max_idle, keep)?)));
+        find_descriptors().map_err(|error| CallError::Connect(format!("failed to initialize client: {error}")))?;
+        let http = build(max_idle, keep).map_err(|error| CallError::Connect(describe(&error)))?;
+        let http = Rc::new(Http(Some(http)));
         Ok(Rc::clone(client.http.insert(http)))
     }
 
@@ -169,4 +179,52 @@ fn build(max_idle: usize, keep: Duration) -> Result<HttpClient, isahc::Error> {
         .proxy(None)
         .tcp_nodelay()
         .build()
+}
+
+/// Whether there are [`FREE_DESCRIPTORS`].
+fn find_descriptors() -> io::Result<()> {
+    let any = io::stderr();
+    let free = (0..FREE_DESCRIPTORS).map(|_| any.as_fd().try_clone_to_owned());
+    free.collect::<io::Result<Vec<OwnedFd>>>().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    /// Set in the process that has few descriptors.
+    const FEW: &str = "FEW_DESCRIPTORS";
+
+    #[test]
+    fn without_descriptors_there_is_no_client_and_no_panic() {
+        if std::env::var_os(FEW).is_some() {
+            return open_with_few_descriptors();
+        }
+        let test = "client::tests::without_descriptors_there_is_no_client_and_no_panic";
+        let mut program = Command::new(std::env::current_exe().expect("this program"));
+        let ended = program.args([test, "--exact", "--nocapture"]).env(FEW, "1").output().expect("it starts");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+
+    fn open_with_few_descriptors() {
+        // A panic of libcurl's thread is to be seen.
+        std::panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            std::process::abort();
+        }));
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(100), maximum }).expect("less is allowed");
+        let any = io::stderr();
+        let mut taken: Vec<_> = std::iter::from_fn(|| any.as_fd().try_clone_to_owned().ok()).collect();
+        let mut clients = Clients::new(10);
+        while let Err(error) = clients.enter(Kind::Kept, Timestamp::ZERO) {
+            let text = error.to_string();
+            assert!(text.contains("Too many open files"), "{text}");
+            taken.pop().expect("there are enough at last");
+        }
+    }
 }

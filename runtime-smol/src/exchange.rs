@@ -44,7 +44,7 @@ async fn run(
     shard: SharedShard<Smol>,
     id: CallId,
     kind: Kind,
-    client: Result<Rc<Http>, isahc::Error>,
+    client: Result<Rc<Http>, CallError>,
     request: Request<Bytes>,
     timeout: Duration,
 ) {
@@ -52,7 +52,7 @@ async fn run(
     let api = Rc::clone(&shard.borrow().runtime.api);
     let result = match client {
         Ok(http) => exchange(&http, &api, request, kind, timeout, limit).await,
-        Err(error) => Err(CallError::Connect(describe(&error))),
+        Err(error) => Err(error),
     };
     let mut shard = shard.borrow_mut();
     let now = shard.read_clock();
@@ -188,7 +188,7 @@ fn is_malformed(error: &isahc::Error) -> bool {
 }
 
 /// An error with what is behind it.
-fn describe(error: &isahc::Error) -> String {
+pub(crate) fn describe(error: &isahc::Error) -> String {
     let text = error.to_string();
     match error.source() {
         Some(cause) if !text.contains(&cause.to_string()) => format!("{text}: {cause}"),
