@@ -21,6 +21,10 @@ const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
 /// For how long connections are not kept after one has ended instead of bringing an answer.
 const DISTRUST: Duration = Duration::from_secs(30);
 
+/// For how long connections are kept no longer than an answer said: others, of another server behind the
+/// same address perhaps, may allow more.
+const SHORTENED: Duration = Duration::from_secs(60);
+
 /// How many descriptors must be free before a client is made. It needs about five; libcurl without its
 /// own would be a panic. The others are for whoever else opens some meanwhile.
 const FREE_DESCRIPTORS: usize = 16;
@@ -45,6 +49,8 @@ pub(crate) struct Clients {
     max_idle: usize,
     /// For how long an idle connection may be used again; not at all if zero.
     keep: Duration,
+    /// Until then `keep` is short.
+    longer_again: Option<Timestamp>,
     /// Until then no connection is kept.
     trust_again: Option<Timestamp>,
 }
@@ -76,12 +82,17 @@ struct Client {
 
 impl Clients {
     pub(crate) fn new(max_idle: usize) -> Clients {
-        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE, trust_again: None }
+        let (kept, fresh) = (Client::default(), Client::default());
+        Clients { kept, fresh, max_idle, keep: KEEP_IDLE, longer_again: None, trust_again: None }
     }
 
     /// The client for one more call.
     pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<Rc<Http>, CallError> {
         if self.trust_again.take_if(|at| *at <= now).is_some() {
+            self.kept.http = None;
+        }
+        if self.longer_again.take_if(|at| *at <= now).is_some() {
+            self.keep = KEEP_IDLE;
             self.kept.http = None;
         }
         let max_idle = if kind == Kind::Kept && self.trust_again.is_none() { self.max_idle } else { 0 };
@@ -105,15 +116,18 @@ impl Clients {
         client.used = now.unwrap_or(client.used);
     }
 
-    /// How long the API keeps connections. If it is for less long than was known, libcurl shall do the
-    /// same, which it can be told only from the start.
-    pub(crate) fn keep(&mut self, keep: Option<Duration>) {
+    /// How long the API keeps connections, as an answer at `now` said. If it is for less long than was
+    /// known, libcurl shall do the same, which it can be told only from the start.
+    pub(crate) fn keep(&mut self, keep: Option<Duration>, now: Timestamp) {
         // It counts seconds.
         let keep = Duration::from_secs(keep.map_or(0, |keep| keep.as_secs()));
         if keep < self.keep {
             self.keep = keep;
             // Calls under way have it end when they have.
             self.kept.http = None;
+        }
+        if keep == self.keep && keep < KEEP_IDLE {
+            self.longer_again = Some(now + SHORTENED);
         }
     }
 
@@ -208,6 +222,26 @@ mod tests {
         let mut program = Command::new(std::env::current_exe().expect("this program"));
         let ended = program.args([test, "--exact", "--nocapture"]).env(FEW, "1").output().expect("it starts");
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+
+    #[test]
+    fn connections_are_kept_longer_again_when_no_answer_forbids_it() {
+        let mut clients = Clients::new(10);
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        // For how long a connection of a call at `now` is kept.
+        let mut kept = |now: Timestamp, told: u64| {
+            clients.enter(Kind::Kept, now).expect("a client");
+            clients.leave(Kind::Kept, Some(now));
+            let kept = clients.deadline().expect("an idle client") - now;
+            clients.keep(Some(Duration::from_secs(told)), now);
+            kept.as_secs()
+        };
+        assert_eq!(kept(at(0), 4), 15);
+        assert_eq!(kept(at(1), 15), 4);
+        assert_eq!(kept(at(50), 4), 4);
+        assert_eq!(kept(at(100), 9), 4, "told again a minute ago");
+        assert_eq!(kept(at(110), 9), 15);
+        assert_eq!(kept(at(111), 15), 9);
     }
 
     fn open_with_few_descriptors() {

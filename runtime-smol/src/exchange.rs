@@ -57,7 +57,7 @@ async fn run(
     let mut shard = shard.borrow_mut();
     let now = shard.read_clock();
     match &result {
-        Ok(response) => shard.runtime.clients.keep(keep_alive(response.headers())),
+        Ok(response) => shard.runtime.clients.keep(keep_alive(response.headers()), now),
         Err(CallError::Broken(_)) if kind == Kind::Kept => shard.runtime.clients.distrust(now),
         Err(_) => {}
     }
