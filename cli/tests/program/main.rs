@@ -194,6 +194,22 @@ fn the_environment_sets_flags() {
         let ended = program.end();
         assert!(ended.stdout.contains(shown), "{} {}", ended.stdout, ended.stderr);
     }
+    // A switch that is off is in nobody's way.
+    for (flags, variables) in [
+        (&["--api", "http://localhost/"][..], &[("WS2HTTP_DEMO", "false")][..]),
+        (&[], &[("WS2HTTP_DEMO", "0"), ("WS2HTTP_API", "http://localhost/")]),
+        (&["--demo"], &[("WS2HTTP_API_HTTP2", "false")]),
+    ] {
+        let mut program = Started::new("wait", flags, variables);
+        program.wait_for("listening");
+    }
+    for variables in [
+        [("WS2HTTP_DEMO", "true"), ("WS2HTTP_API", "http://localhost/")],
+        [("WS2HTTP_DEMO", "true"), ("WS2HTTP_API_HTTP2", "true")],
+    ] {
+        let ended = Started::new("wait", &[], &variables).end();
+        assert!(ended.code == Some(2) && ended.stderr.contains("cannot be used with '--api"), "{}", ended.stderr);
+    }
     let ended = Started::new("wait", &[], &[("WS2HTTP_API_TIMEOUT", "10")]).end();
     assert!(ended.code == Some(2) && ended.stderr.contains("--api-timeout"), "{}", ended.stderr);
 }
