@@ -9,12 +9,11 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
-use http::{HeaderName, HeaderValue};
 use ws2http_core::{ApiAddress, OnApiFailure, OnDuplicate, OriginPattern};
 
 use crate::go_flags;
 use crate::units::duration;
-use crate::values::{address, count, header, protocol, some_size, some_time, token};
+use crate::values::{Headers, address, count, headers, protocol, some_size, some_time, token};
 
 const INTRO: &str = "\
 A gateway between WebSockets and plain HTTP.
@@ -56,8 +55,8 @@ pub(crate) struct Args {
     pub(crate) control_listen: Option<SocketAddr>,
     /// Header for every call to the API, as 'Name: value'; may be repeated (in the environment: one a line, where
     /// other users of the machine do not see it)
-    #[arg(long, env = "WS2HTTP_API_HEADER", hide_env_values = true, value_name = "HEADER", value_parser = header, value_delimiter = '\n', help_heading = ADDRESSES)]
-    pub(crate) api_header: Vec<(HeaderName, HeaderValue)>,
+    #[arg(long, env = "WS2HTTP_API_HEADER", hide_env_values = true, value_name = "HEADER", value_parser = headers, help_heading = ADDRESSES)]
+    pub(crate) api_header: Vec<Headers>,
     /// Start an API server and a web page that show the gateway at work, instead of using --api
     #[arg(long, env = "WS2HTTP_DEMO", value_parser = BoolishValueParser::new(), help_heading = ADDRESSES)]
     pub(crate) demo: bool,

@@ -187,6 +187,8 @@ fn the_environment_sets_flags() {
     for (variables, shown) in [
         (&[("WS2HTTP_REFUSE_IN_BAND", "1"), ("WS2HTTP_PING_INTERVAL", "0")][..], "refuse_in_band=true ping=None"),
         (&[("WS2HTTP_REFUSE_IN_BAND", "false"), ("WS2HTTP_PING_INTERVAL", "7s")], "refuse_in_band=false ping=Some(7s)"),
+        // As a block of YAML ends.
+        (&[("WS2HTTP_API_HEADER", "A: 1\r\n\nB: 2\n")], r#"headers=["a", "b"]"#),
     ] {
         let mut program = Started::new("wait", &[], variables);
         program.wait_for("listening");
