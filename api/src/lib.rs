@@ -17,7 +17,7 @@ mod streams;
 mod tally;
 mod tls;
 
-pub use channel::{Http2, call, in_time};
+pub use channel::{Http2, call, expire, in_time};
 pub use channels::Channels;
 pub use exchange::Link;
 pub use stream::ApiStream;
