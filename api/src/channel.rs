@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
-use ws2http_core::{CallError, CallId};
+use ws2http_core::{CallError, CallId, Timestamp};
 use ws2http_driver::{Runtime, Shard, SharedShard};
 
 use crate::channels::{ChannelId, Channels};
@@ -53,9 +53,19 @@ pub fn call<R: Http2>(shard: &mut Shard<R>, id: CallId, request: Request<Bytes>)
     open_missing(shard);
 }
 
+/// Does what is due by `now`.
+pub fn expire<R: Http2>(shard: &mut Shard<R>, now: Timestamp) {
+    shard.runtime.channels().close_expired(now);
+    open_missing(shard);
+}
+
 /// Opens the connections that waiting calls need.
 fn open_missing<R: Http2>(shard: &mut Shard<R>) {
-    for _ in 0..shard.runtime.channels().missing() {
+    if !shard.runtime.channels().has_waiting() {
+        return;
+    }
+    let now = shard.read_clock();
+    for _ in 0..shard.runtime.channels().missing(now) {
         let id = shard.runtime.channels().open();
         let task = shard.runtime.spawn(run(shard.shared(), id));
         shard.runtime.channels().started(id, task);
@@ -140,6 +150,8 @@ fn not_opened<R: Http2>(shard: &mut Shard<R>, id: ChannelId, error: &str) {
     for call in shard.runtime.channels().not_opened(id, now) {
         shard.reply(call, Err(CallError::Connect(error.to_owned())));
     }
+    // Others may wait for the next attempt.
+    shard.set_alarm();
 }
 
 /// Moves a channel on. Ready when its connection has ended.

@@ -124,11 +124,20 @@ impl<T> Channels<T> {
         noted.map(|(_, place)| place)
     }
 
+    /// Some call waits.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// How many more connections the waiting calls need.
-    pub(crate) fn missing(&self) -> usize {
+    pub(crate) fn missing(&mut self, now: Timestamp) -> usize {
+        self.failed.take_if(|failed| *failed + PAUSE <= now);
         let coming = self.opening.saturating_mul(self.most);
-        let paused = self.failed.is_some_and(|failed| self.now < failed + PAUSE) && self.serves();
-        if paused { 0 } else { self.waiting.len().saturating_sub(coming).div_ceil(self.most) }
+        if self.failed.is_some() && self.serves() {
+            0
+        } else {
+            self.waiting.len().saturating_sub(coming).div_ceil(self.most)
+        }
     }
 
     /// Some connection is open and takes calls.
@@ -251,13 +260,14 @@ impl<T> Channels<T> {
         self.roomy.retain(|roomy| *roomy != id);
     }
 
-    /// When [`Channels::close_expired`] is to be called.
+    /// When [`crate::expire`] is to be called.
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.sweep
+        let pause = self.failed.filter(|_| self.has_waiting()).map(|failed| failed + PAUSE);
+        self.sweep.into_iter().chain(pause).min()
     }
 
     /// Closes the connections that have been idle for too long.
-    pub fn close_expired(&mut self, now: Timestamp) {
+    pub(crate) fn close_expired(&mut self, now: Timestamp) {
         if self.sweep.is_none_or(|sweep| now < sweep) {
             return;
         }
@@ -275,5 +285,33 @@ impl<T> Channels<T> {
         self.roomy.clear();
         self.waiting.clear();
         self.calls.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use h2::client::Builder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_that_wait_have_a_connection_opened_after_the_pause() {
+        let (stream, _api) = tokio::io::duplex(1000);
+        let opened = Builder::new().initial_max_send_streams(1).handshake(stream).await;
+        let (send, _connection) = opened.expect("nothing is asked for");
+        let at = |millis| Timestamp::ZERO + std::time::Duration::from_millis(millis);
+        let mut channels = Channels::<()>::new(10);
+        let first = channels.open();
+        channels.opened(first, Streams::new(send, Default::default(), 100), at(0));
+        for slot in 0..2 {
+            let request = Request::get("http://api.test/id").body(Bytes::new()).expect("a valid request");
+            channels.place(CallId { slot, generation: 0 }, request);
+        }
+        assert_eq!(channels.missing(at(0)), 1);
+        let second = channels.open();
+        assert!(channels.not_opened(second, at(10)).is_empty());
+        assert_eq!(channels.missing(at(1009)), 0);
+        assert!(channels.deadline().is_some_and(|deadline| deadline <= at(1010)), "{:?}", channels.deadline());
+        assert_eq!(channels.missing(at(1010)), 1);
     }
 }

@@ -98,20 +98,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             // Whoever refuses a request may answer before having read it.
             let read = self.poll_read(input, cx);
             let Some(reader) = &mut self.answer else { return Poll::Pending };
-            let (fed, ended) = match read {
-                Poll::Ready(Ok(0)) => (Ok(None), Some("closed before the answer was complete".to_owned())),
-                Poll::Ready(Ok(count)) => (reader.feed(&input[..count]), None),
-                Poll::Ready(Err(error)) => (Ok(None), Some(error.to_string())),
+            let answer = match read {
+                Poll::Ready(Ok(0)) => self.ended(),
+                Poll::Ready(Ok(count)) => match reader.feed(&input[..count]).transpose() {
+                    Some(answer) => answer,
+                    None => continue,
+                },
+                Poll::Ready(Err(error)) => Err(self.broken(error.to_string())),
                 Poll::Pending => match sent {
-                    Poll::Ready(Err(error)) => (Ok(None), Some(error.to_string())),
+                    Poll::Ready(Err(error)) => Err(self.broken(error.to_string())),
                     Poll::Ready(Ok(())) | Poll::Pending => return Poll::Pending,
                 },
-            };
-            let answer = match (fed, ended) {
-                (Ok(None), None) => continue,
-                (Ok(Some(answer)), _) => Ok(answer),
-                (Err(error), _) => Err(error),
-                (Ok(None), Some(how)) => self.cut_off(how),
             };
             self.answer = None;
             return Poll::Ready(answer.map(|answer| self.checked(answer, input, cx)));
@@ -124,13 +121,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// The connection has ended before it was known that the answer had.
-    fn cut_off(&mut self, how: String) -> Result<Answer, CallError> {
-        if !self.wrote {
-            return Err(CallError::Unsent);
-        }
-        let reader = self.answer.take().ok_or_else(|| CallError::Broken(how.clone()))?;
-        reader.end().map_err(|_| CallError::Broken(how))
+    /// The connection has ended in order, which may be how the answer ends.
+    fn ended(&mut self) -> Result<Answer, CallError> {
+        let answer = self.answer.take().filter(|_| self.wrote).and_then(|reader| reader.end().ok());
+        answer.ok_or_else(|| self.broken("closed before the answer was complete".to_owned()))
+    }
+
+    /// What a connection that ended without an answer means for the request.
+    fn broken(&self, how: String) -> CallError {
+        if self.wrote { CallError::Broken(how) } else { CallError::Unsent }
     }
 
     /// A connection with a rest of the request in it, or with its end, is not used again.

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, join};
 
 use super::*;
 
@@ -21,7 +21,10 @@ fn post(body: &str) -> Request<Bytes> {
     request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a valid request")
 }
 
-async fn exchange(link: &mut Link<DuplexStream>, request: Request<Bytes>) -> Result<Answer, CallError> {
+async fn exchange<S>(link: &mut Link<S>, request: Request<Bytes>) -> Result<Answer, CallError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (mut request, mut input) = (Some(request), vec![0; 1000]);
     poll_fn(|cx| {
         if let Some(request) = request.take() {
@@ -115,4 +118,29 @@ async fn an_answer_that_ends_with_the_connection_is_complete() {
     let (answer, ()) = tokio::join!(exchange(&mut link, post("hello")), serve);
     let answer = answer.expect("an answer");
     assert_eq!((&answer.response.body()[..], answer.keep_alive), (&b"until the end"[..], false));
+}
+
+/// Says what it holds, and then that the connection was reset.
+struct UntilReset(&'static [u8]);
+
+impl AsyncRead for UntilReset {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.0.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        buffer.put_slice(std::mem::take(&mut self.0));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_reset_ends_no_answer() {
+    let reset_behind = async |answer| {
+        let stream = join(UntilReset(answer), tokio::io::sink());
+        exchange(&mut Link::new(ApiStream::Plain(stream)), post("hello")).await
+    };
+    let error = reset_behind(b"HTTP/1.1 200 OK\r\n\r\nuntil the").await.unwrap_err();
+    assert!(matches!(error, CallError::Broken(_)), "{error}");
+    let whole = reset_behind(OK).await.expect("an answer");
+    assert_eq!((&whole.response.body()[..], whole.keep_alive), (&b"ok"[..], false));
 }

@@ -5,10 +5,12 @@
 //! for.
 //!
 //! - `tls.rs`, `stream.rs`: certificates, and a connection with or without TLS
+//! - `addresses.rs`: which address is tried first
 //! - `exchange.rs`: calls by HTTP/1.1 on one connection
 //! - `channel.rs`: one HTTP/2 connection; `channels.rs`: which one serves which call; `streams.rs`,
 //!   `tally.rs`: the calls under way on one
 
+mod addresses;
 mod channel;
 mod channels;
 mod exchange;
@@ -17,7 +19,8 @@ mod streams;
 mod tally;
 mod tls;
 
-pub use channel::{Http2, call, in_time};
+pub use addresses::Reachable;
+pub use channel::{Http2, call, expire, in_time};
 pub use channels::Channels;
 pub use exchange::Link;
 pub use stream::ApiStream;

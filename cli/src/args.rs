@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
-use http::{HeaderName, HeaderValue};
 use ws2http_core::{ApiAddress, OnApiFailure, OnDuplicate, OriginPattern};
 
 use crate::go_flags;
 use crate::units::duration;
-use crate::values::{address, count, header, protocol, some_size, some_time, token};
+use crate::values::{Headers, address, count, headers, protocol, some_size, some_time, token};
 
 const INTRO: &str = "\
 A gateway between WebSockets and plain HTTP.
@@ -48,17 +48,17 @@ pub(crate) struct Args {
     pub(crate) api: ApiAddress,
     /// Call the API by HTTP/2: many calls share a connection, which costs less of the processor. The API must take it
     /// unasked ('prior knowledge', h2c) with http, and by ALPN (h2) with https; --max-api-connections then counts calls
-    #[arg(long, env = "WS2HTTP_API_HTTP2", value_parser = BoolishValueParser::new(), conflicts_with = "demo", help_heading = ADDRESSES)]
+    #[arg(long, env = "WS2HTTP_API_HTTP2", value_parser = BoolishValueParser::new(), help_heading = ADDRESSES)]
     pub(crate) api_http2: bool,
     /// A listener of its own for push, kick, HEAD, metrics and health; the public one then answers these with 404
     #[arg(long, env = "WS2HTTP_CONTROL_LISTEN", value_name = "ADDR", value_parser = address, help_heading = ADDRESSES)]
     pub(crate) control_listen: Option<SocketAddr>,
     /// Header for every call to the API, as 'Name: value'; may be repeated (in the environment: one a line, where
     /// other users of the machine do not see it)
-    #[arg(long, env = "WS2HTTP_API_HEADER", hide_env_values = true, value_name = "HEADER", value_parser = header, value_delimiter = '\n', help_heading = ADDRESSES)]
-    pub(crate) api_header: Vec<(HeaderName, HeaderValue)>,
+    #[arg(long, env = "WS2HTTP_API_HEADER", hide_env_values = true, value_name = "HEADER", value_parser = headers, help_heading = ADDRESSES)]
+    pub(crate) api_header: Vec<Headers>,
     /// Start an API server and a web page that show the gateway at work, instead of using --api
-    #[arg(long, env = "WS2HTTP_DEMO", value_parser = BoolishValueParser::new(), conflicts_with = "api", help_heading = ADDRESSES)]
+    #[arg(long, env = "WS2HTTP_DEMO", value_parser = BoolishValueParser::new(), help_heading = ADDRESSES)]
     pub(crate) demo: bool,
 
     /// Push, kick and HEAD need 'Authorization: Bearer TOKEN' (prefer the environment: others can see your flags)
@@ -209,7 +209,16 @@ pub(crate) fn parse(program: String, args: impl IntoIterator<Item = OsString>) -
         ErrorKind::InvalidUtf8 => not_utf8(&command, &args),
         _ => hide_secrets(error),
     })?;
-    Args::from_arg_matches(&matches)
+    let args = Args::from_arg_matches(&matches)?;
+    let api = matches.value_source("api").is_some_and(|source| source != ValueSource::DefaultValue);
+    // Not clap's conflicts: a switch that is off in the environment conflicts with nothing.
+    for (other, given) in [("--api <URL>", api), ("--api-http2", args.api_http2)] {
+        if args.demo && given {
+            let text = format!("the argument '--demo' cannot be used with '{other}'");
+            return Err(command.clone().error(ErrorKind::ArgumentConflict, text));
+        }
+    }
+    Ok(args)
 }
 
 /// clap tells that a value is not UTF-8, but not whose.

@@ -23,7 +23,7 @@ pub(crate) fn config(args: &Args, runtime: &'static str, limits: Limits) -> Resu
     }
     let mut config = Config::new(args.api.clone());
     config.api_http2 = args.api_http2;
-    config.api_headers = args.api_header.clone();
+    config.api_headers = args.api_header.concat();
     config.control_listener = args.control_listen.is_some();
     config.control_token = args.control_token.clone().map(Secret);
     config.origins = args.origin.clone();

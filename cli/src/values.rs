@@ -33,8 +33,20 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| wrong(format!("{text:?} has no address")))
 }
 
-pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let wrong = || "write 'Name: value'".to_owned();
+/// The headers of one flag, or of the environment.
+pub(crate) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// One header a line; empty lines are none.
+pub(crate) fn headers(text: &str) -> Result<Headers, String> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let headers: Headers = lines.map(header).collect::<Result<_, _>>()?;
+    if headers.is_empty() { Err(NO_HEADER.to_owned()) } else { Ok(headers) }
+}
+
+const NO_HEADER: &str = "write 'Name: value'";
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || NO_HEADER.to_owned();
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
     if NOT_TO_BE_SET.contains(&name.as_str()) {

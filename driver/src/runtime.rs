@@ -94,7 +94,7 @@ pub trait Runtime: Sized + 'static {
     fn deadline(&self) -> Option<Timestamp>;
 
     /// Does what is due by `now`, such as closing idle connections. Safe when early.
-    fn expire(&mut self, now: Timestamp);
+    fn expire(shard: &mut Shard<Self>, now: Timestamp);
 
     /// Gives up everything, at the worker's end.
     fn close(&mut self);

@@ -242,7 +242,7 @@ impl<R: Runtime> Shard<R> {
 
     /// Sees to it that the timer is not too late. One that is set too early is left alone: looking at the
     /// clock once too often is cheaper.
-    pub(crate) fn set_alarm(&mut self) {
+    pub fn set_alarm(&mut self) {
         if let Some(deadline) = self.deadline()
             && self.alarm.is_none_or(|alarm| deadline < alarm)
         {
@@ -252,7 +252,7 @@ impl<R: Runtime> Shard<R> {
 
     /// Does what is due.
     pub(crate) fn expire(&mut self) {
-        self.runtime.expire(self.now);
+        R::expire(self, self.now);
         if self.gateway.poll_timeout().is_some_and(|(deadline, _)| deadline <= self.now) {
             self.handle(Event::Timeout);
         }

@@ -16,6 +16,9 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
+/// A setting of RFC 9113, section 6.5.2.
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -98,6 +101,21 @@ impl Connection {
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         within("a frame's payload", self.stream.read_exact(&mut payload)).await.ok()?;
         Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
+    }
+
+    /// Allows so many streams at once, and waits until the gateway knows.
+    ///
+    /// # Panics
+    /// When the connection ends.
+    pub async fn allow_streams(&mut self, most: u32) {
+        let setting = [&MAX_CONCURRENT_STREAMS.to_be_bytes()[..], &most.to_be_bytes()].concat();
+        self.write(SETTINGS, 0, 0, &setting).await;
+        loop {
+            let frame = self.read().await.expect("the gateway says that it knows");
+            if frame.kind == SETTINGS && frame.flags & ACK != 0 {
+                return;
+            }
+        }
     }
 
     /// The next frame that is about a stream or the end; `None` at the end of the connection.

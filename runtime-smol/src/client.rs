@@ -1,11 +1,16 @@
 //! The isahc clients of a worker. Each is a thread with libcurl's "multi handle" and its connections.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use isahc::HttpClient;
 use isahc::config::{Configurable, RedirectPolicy, VersionNegotiation};
-use ws2http_core::Timestamp;
+use ws2http_core::{CallError, Timestamp};
 use ws2http_driver::KEEP_IDLE;
+
+use crate::exchange::describe;
 
 /// How long connecting may take, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,6 +20,14 @@ const ADDRESSES_LIVE: Duration = Duration::from_secs(5);
 
 /// For how long connections are not kept after one has ended instead of bringing an answer.
 const DISTRUST: Duration = Duration::from_secs(30);
+
+/// For how long connections are kept no longer than an answer said: others, of another server behind the
+/// same address perhaps, may allow more.
+const SHORTENED: Duration = Duration::from_secs(60);
+
+/// How many descriptors must be free before a client is made. It needs about five; libcurl without its
+/// own would be a panic. The others are for whoever else opens some meanwhile.
+const FREE_DESCRIPTORS: usize = 16;
 
 /// Which connections a call may go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +49,32 @@ pub(crate) struct Clients {
     max_idle: usize,
     /// For how long an idle connection may be used again; not at all if zero.
     keep: Duration,
+    /// Until then `keep` is short.
+    longer_again: Option<Timestamp>,
     /// Until then no connection is kept.
     trust_again: Option<Timestamp>,
 }
 
+/// An isahc client that is dropped where nobody waits: its end waits for libcurl's thread, which waits
+/// for a name that is being resolved.
+pub(crate) struct Http(Option<HttpClient>);
+
+impl Http {
+    pub(crate) fn client(&self) -> &HttpClient {
+        self.0.as_ref().expect("only the end takes it")
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        smol::unblock(move || drop(client)).detach();
+    }
+}
+
 #[derive(Default)]
 struct Client {
-    http: Option<HttpClient>,
+    http: Option<Rc<Http>>,
     calls: usize,
     /// When a call came or went last.
     used: Timestamp,
@@ -50,12 +82,17 @@ struct Client {
 
 impl Clients {
     pub(crate) fn new(max_idle: usize) -> Clients {
-        Clients { kept: Client::default(), fresh: Client::default(), max_idle, keep: KEEP_IDLE, trust_again: None }
+        let (kept, fresh) = (Client::default(), Client::default());
+        Clients { kept, fresh, max_idle, keep: KEEP_IDLE, longer_again: None, trust_again: None }
     }
 
     /// The client for one more call.
-    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<HttpClient, isahc::Error> {
+    pub(crate) fn enter(&mut self, kind: Kind, now: Timestamp) -> Result<Rc<Http>, CallError> {
         if self.trust_again.take_if(|at| *at <= now).is_some() {
+            self.kept.http = None;
+        }
+        if self.longer_again.take_if(|at| *at <= now).is_some() {
+            self.keep = KEEP_IDLE;
             self.kept.http = None;
         }
         let max_idle = if kind == Kind::Kept && self.trust_again.is_none() { self.max_idle } else { 0 };
@@ -64,9 +101,12 @@ impl Clients {
         client.calls += 1;
         client.used = now;
         if let Some(http) = &client.http {
-            return Ok(http.clone());
+            return Ok(Rc::clone(http));
         }
-        Ok(client.http.insert(build(max_idle, keep)?).clone())
+        find_descriptors().map_err(|error| CallError::Connect(format!("failed to initialize client: {error}")))?;
+        let http = build(max_idle, keep).map_err(|error| CallError::Connect(describe(&error)))?;
+        let http = Rc::new(Http(Some(http)));
+        Ok(Rc::clone(client.http.insert(http)))
     }
 
     /// A call has ended at `now`; one that was given up (`None`) was of no use.
@@ -76,15 +116,18 @@ impl Clients {
         client.used = now.unwrap_or(client.used);
     }
 
-    /// How long the API keeps connections. If it is for less long than was known, libcurl shall do the
-    /// same, which it can be told only from the start.
-    pub(crate) fn keep(&mut self, keep: Option<Duration>) {
+    /// How long the API keeps connections, as an answer at `now` said. If it is for less long than was
+    /// known, libcurl shall do the same, which it can be told only from the start.
+    pub(crate) fn keep(&mut self, keep: Option<Duration>, now: Timestamp) {
         // It counts seconds.
         let keep = Duration::from_secs(keep.map_or(0, |keep| keep.as_secs()));
         if keep < self.keep {
             self.keep = keep;
             // Calls under way have it end when they have.
             self.kept.http = None;
+        }
+        if keep == self.keep && keep < KEEP_IDLE {
+            self.longer_again = Some(now + SHORTENED);
         }
     }
 
@@ -150,4 +193,72 @@ fn build(max_idle: usize, keep: Duration) -> Result<HttpClient, isahc::Error> {
         .proxy(None)
         .tcp_nodelay()
         .build()
+}
+
+/// Whether there are [`FREE_DESCRIPTORS`].
+fn find_descriptors() -> io::Result<()> {
+    let any = io::stderr();
+    let free = (0..FREE_DESCRIPTORS).map(|_| any.as_fd().try_clone_to_owned());
+    free.collect::<io::Result<Vec<OwnedFd>>>().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    /// Set in the process that has few descriptors.
+    const FEW: &str = "FEW_DESCRIPTORS";
+
+    #[test]
+    fn without_descriptors_there_is_no_client_and_no_panic() {
+        if std::env::var_os(FEW).is_some() {
+            return open_with_few_descriptors();
+        }
+        let test = "client::tests::without_descriptors_there_is_no_client_and_no_panic";
+        let mut program = Command::new(std::env::current_exe().expect("this program"));
+        let ended = program.args([test, "--exact", "--nocapture"]).env(FEW, "1").output().expect("it starts");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+
+    #[test]
+    fn connections_are_kept_longer_again_when_no_answer_forbids_it() {
+        let mut clients = Clients::new(10);
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        // For how long a connection of a call at `now` is kept.
+        let mut kept = |now: Timestamp, told: u64| {
+            clients.enter(Kind::Kept, now).expect("a client");
+            clients.leave(Kind::Kept, Some(now));
+            let kept = clients.deadline().expect("an idle client") - now;
+            clients.keep(Some(Duration::from_secs(told)), now);
+            kept.as_secs()
+        };
+        assert_eq!(kept(at(0), 4), 15);
+        assert_eq!(kept(at(1), 15), 4);
+        assert_eq!(kept(at(50), 4), 4);
+        assert_eq!(kept(at(100), 9), 4, "told again a minute ago");
+        assert_eq!(kept(at(110), 9), 15);
+        assert_eq!(kept(at(111), 15), 9);
+    }
+
+    fn open_with_few_descriptors() {
+        // A panic of libcurl's thread is to be seen.
+        std::panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            std::process::abort();
+        }));
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(100), maximum }).expect("less is allowed");
+        let any = io::stderr();
+        let mut taken: Vec<_> = std::iter::from_fn(|| any.as_fd().try_clone_to_owned().ok()).collect();
+        let mut clients = Clients::new(10);
+        while let Err(error) = clients.enter(Kind::Kept, Timestamp::ZERO) {
+            let text = error.to_string();
+            assert!(text.contains("Too many open files"), "{text}");
+            taken.pop().expect("there are enough at last");
+        }
+    }
 }

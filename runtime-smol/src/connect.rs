@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use smol::Async;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
-use ws2http_api::{ApiStream, CONNECT_TIMEOUT, Tls, in_time};
+use ws2http_api::{ApiStream, CONNECT_TIMEOUT, Reachable, Tls, in_time};
 use ws2http_core::ApiAddress;
 
 use crate::runtime::Smol;
@@ -20,11 +20,12 @@ pub(crate) struct Api {
     host: String,
     port: u16,
     tls: Option<Tls>,
+    reachable: Reachable,
 }
 
 impl Api {
     pub(crate) fn new(address: &ApiAddress, tls: Option<Tls>) -> Api {
-        Api { host: address.host().to_owned(), port: address.port(), tls }
+        Api { host: address.host().to_owned(), port: address.port(), tls, reachable: Reachable::default() }
     }
 
     /// Opens a connection; an error says what was tried.
@@ -42,9 +43,10 @@ impl Api {
         let addresses = smol::net::resolve((self.host.as_str(), self.port)).await;
         let addresses = addresses.map_err(|error| format!("cannot resolve {}: {error}", self.host))?;
         let mut failures = Vec::new();
-        for address in addresses {
+        for (tried, address) in self.reachable.first(&addresses).into_iter().enumerate() {
             match in_time::<Smol, _>(Async::<TcpStream>::connect(address)).await {
                 Some(Ok(socket)) => {
+                    self.reachable.connected(tried, address);
                     // Without it, all that is lost is time.
                     let _late = socket.get_ref().set_nodelay(true);
                     return Ok(socket.compat());

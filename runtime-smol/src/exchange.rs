@@ -11,13 +11,13 @@ use futures_io::AsyncRead;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{Request, Response, StatusCode, Version};
+use isahc::AsyncBody;
 use isahc::error::ErrorKind;
-use isahc::{AsyncBody, HttpClient};
 use smol::future::poll_fn;
 use ws2http_core::{CallError, CallId, Timestamp};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
-use crate::client::Kind;
+use crate::client::{Http, Kind};
 use crate::connect::Api;
 use crate::own;
 use crate::request;
@@ -44,20 +44,20 @@ async fn run(
     shard: SharedShard<Smol>,
     id: CallId,
     kind: Kind,
-    client: Result<HttpClient, isahc::Error>,
+    client: Result<Rc<Http>, CallError>,
     request: Request<Bytes>,
     timeout: Duration,
 ) {
     let limit = shard.borrow().config().max_message;
     let api = Rc::clone(&shard.borrow().runtime.api);
     let result = match client {
-        Ok(client) => exchange(&client, &api, request, kind, timeout, limit).await,
-        Err(error) => Err(CallError::Connect(describe(&error))),
+        Ok(http) => exchange(&http, &api, request, kind, timeout, limit).await,
+        Err(error) => Err(error),
     };
     let mut shard = shard.borrow_mut();
     let now = shard.read_clock();
     match &result {
-        Ok(response) => shard.runtime.clients.keep(keep_alive(response.headers())),
+        Ok(response) => shard.runtime.clients.keep(keep_alive(response.headers()), now),
         Err(CallError::Broken(_)) if kind == Kind::Kept => shard.runtime.clients.distrust(now),
         Err(_) => {}
     }
@@ -84,7 +84,7 @@ fn reply(shard: &mut Shard<Smol>, id: CallId, now: Timestamp, result: Result<Res
 
 /// Sends a request and collects its answer, of at most `limit` bytes.
 async fn exchange(
-    client: &HttpClient,
+    http: &Http,
     api: &Api,
     request: Request<Bytes>,
     kind: Kind,
@@ -93,7 +93,7 @@ async fn exchange(
 ) -> Result<Response<Bytes>, CallError> {
     let started = Instant::now();
     let request = request::to_isahc(request, kind, timeout).map_err(CallError::Connect)?;
-    let result = match client.send_async(request).await {
+    let result = match http.client().send_async(request).await {
         Ok(response) => collect(response, limit).await,
         Err(error) if error.kind() == ErrorKind::BadServerCertificate => Err(not_trusted(api, &error).await),
         Err(error) => Err(failure(&error)),
@@ -159,7 +159,9 @@ fn has_no_end(head: &Parts) -> bool {
 fn failure(error: &isahc::Error) -> CallError {
     let text = describe(error);
     match error.kind() {
-        ErrorKind::NameResolution
+        // Of connecting: the other one is the call's own, which is left to the gateway.
+        ErrorKind::Timeout
+        | ErrorKind::NameResolution
         | ErrorKind::ConnectionFailed
         | ErrorKind::BadServerCertificate
         | ErrorKind::InvalidTlsConfiguration
@@ -186,7 +188,7 @@ fn is_malformed(error: &isahc::Error) -> bool {
 }
 
 /// An error with what is behind it.
-fn describe(error: &isahc::Error) -> String {
+pub(crate) fn describe(error: &isahc::Error) -> String {
     let text = error.to_string();
     match error.source() {
         Some(cause) if !text.contains(&cause.to_string()) => format!("{text}: {cause}"),

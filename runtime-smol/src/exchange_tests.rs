@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Mutex, mpsc};
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 
 use http::{Method, StatusCode};
@@ -247,6 +249,12 @@ fn an_api_that_cannot_be_had_is_a_connect_error() {
 }
 
 #[test]
+fn a_connection_that_takes_too_long_is_a_connect_error() {
+    let error = failure(&ErrorKind::Timeout.into());
+    assert!(matches!(error, CallError::Connect(_)), "{error}");
+}
+
+#[test]
 fn after_a_connection_ended_without_an_answer_none_is_kept_for_a_while() {
     let mut clients = Clients::new(10);
     clients.distrust(Timestamp::ZERO);
@@ -281,4 +289,43 @@ fn a_header_that_isahc_does_not_take_goes_by_a_connection_of_its_own() {
     for header in ["x-connection-id: 7\r\n", "x-name: Zoë\r\n", "connection: close\r\n"] {
         assert!(seen.contains(header), "{seen}");
     }
+}
+
+/// A body that keeps libcurl's thread waiting, as a name that is being resolved does, until it is let go
+/// or two seconds have passed. It tells when that begins, and then whether it was let go.
+struct Stuck {
+    let_go: Mutex<mpsc::Receiver<()>>,
+    told: mpsc::Sender<bool>,
+}
+
+impl AsyncRead for Stuck {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        let let_go = self.let_go.lock().expect("nobody else has it");
+        // Only a test that has failed does not listen.
+        let _failed = self.told.send(true);
+        let _failed = self.told.send(let_go.recv_timeout(Duration::from_secs(2)).is_ok());
+        Poll::Ready(Ok(0))
+    }
+}
+
+#[test]
+fn a_client_ends_without_keeping_its_worker_waiting() {
+    let api = Api::start(|listener| listener.accept().expect("a connection"));
+    let (opener, let_go) = mpsc::channel();
+    let (told, hears) = mpsc::channel();
+    let mut clients = Clients::new(10);
+    let http = clients.enter(Kind::Kept, Timestamp::ZERO).expect("a client");
+    let body = AsyncBody::from_reader(Stuck { let_go: Mutex::new(let_go), told });
+    let request = Request::post(format!("http://127.0.0.1:{}/", api.port)).body(body).expect("a valid request");
+    let mut call = http.client().send_async(request);
+    assert!(smol::block_on(smol::future::poll_once(&mut call)).is_none());
+    assert!(hears.recv().expect("the body is read"));
+    drop(call);
+    clients.clear();
+    // The last one.
+    drop(http);
+    // If that took long, nobody waits any more.
+    let _late = opener.send(());
+    assert!(hears.recv().expect("the body is read"), "the drop waited");
+    api.end();
 }

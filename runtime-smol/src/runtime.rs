@@ -154,9 +154,9 @@ impl Runtime for Smol {
         self.clients.deadline().into_iter().chain(self.channels.deadline()).min()
     }
 
-    fn expire(&mut self, now: Timestamp) {
-        self.clients.close_expired(now);
-        self.channels.close_expired(now);
+    fn expire(shard: &mut Shard<Self>, now: Timestamp) {
+        shard.runtime.clients.close_expired(now);
+        ws2http_api::expire(shard, now);
     }
 
     fn close(&mut self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use ws2http_api::{ApiStream, CONNECT_TIMEOUT, Tls};
+use ws2http_api::{ApiStream, CONNECT_TIMEOUT, Reachable, Tls};
 use ws2http_core::ApiAddress;
 
 use crate::net::Net;
@@ -25,6 +25,7 @@ pub(crate) struct Api<N> {
     tls: Option<Tls>,
     /// Locked while it is being filled, so that a burst of lanes asks the resolver once.
     addresses: Mutex<Option<Resolved>>,
+    reachable: Reachable,
     net: PhantomData<fn() -> N>,
 }
 
@@ -47,6 +48,7 @@ impl<N: Net> Api<N> {
             port: address.port(),
             tls,
             addresses: Mutex::new(None),
+            reachable: Reachable::default(),
             net: PhantomData,
         }
     }
@@ -65,12 +67,10 @@ impl<N: Net> Api<N> {
     async fn connect_any(&self) -> Result<N::Stream, String> {
         let addresses = self.addresses().await?;
         let mut failures = Vec::new();
-        for (tried, &address) in addresses.iter().enumerate() {
+        for (tried, address) in self.reachable.first(&addresses).into_iter().enumerate() {
             match timeout(CONNECT_TIMEOUT, N::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    if tried > 0 {
-                        self.prefer(address).await;
-                    }
+                    self.reachable.connected(tried, address);
                     return Ok(stream);
                 }
                 Ok(Err(error)) => failures.push(format!("{address}: {error}")),
@@ -93,64 +93,65 @@ impl<N: Net> Api<N> {
         *cache = Some(Resolved { at: Instant::now(), result: result.clone() });
         result
     }
-
-    /// Has later connections try first what worked, not what is down.
-    async fn prefer(&self, address: SocketAddr) {
-        if let Some(Resolved { result: Ok(addresses), .. }) = &mut *self.addresses.lock().await {
-            let others = addresses.iter().copied().filter(|other| *other != address);
-            *addresses = std::iter::once(address).chain(others).collect();
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::future::pending;
     use std::io;
     use std::net::{IpAddr, Ipv4Addr};
 
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::io::{DuplexStream, duplex};
 
     use super::*;
-    use crate::net::Tcp;
 
-    /// A host with two addresses, of which the first one refuses.
+    /// A host with two addresses, of which the first one does not connect.
     enum TwoAddresses {}
 
     thread_local! {
-        static TRIED: std::cell::RefCell<Vec<u16>> = const { std::cell::RefCell::new(Vec::new()) };
+        static TRIED: RefCell<Vec<u16>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Listens nowhere: nothing is bound there, and the system gives it to nobody.
+    /// Nobody listens there.
     const CLOSED: u16 = 1;
+    /// Whoever is there says nothing.
+    const SILENT: u16 = 2;
 
     impl Net for TwoAddresses {
-        type Listener = TcpListener;
-        type Stream = TcpStream;
-        type Parcel = std::net::TcpStream;
+        type Listener = ();
+        type Stream = DuplexStream;
+        type Parcel = DuplexStream;
 
-        async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
-            Tcp::accept(listener).await
+        async fn accept((): &()) -> io::Result<(DuplexStream, IpAddr)> {
+            pending().await
         }
 
         async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-            match host {
-                "nowhere" => Err(io::Error::other("no such name")),
-                "empty" => Ok(Vec::new()),
-                _ => Ok([CLOSED, port].map(|port| (Ipv4Addr::LOCALHOST, port).into()).to_vec()),
+            let first = match host {
+                "nowhere" => return Err(io::Error::other("no such name")),
+                "empty" => return Ok(Vec::new()),
+                "silent" => SILENT,
+                _ => CLOSED,
+            };
+            Ok([first, port].map(|port| (Ipv4Addr::LOCALHOST, port).into()).to_vec())
+        }
+
+        async fn connect(address: SocketAddr) -> io::Result<DuplexStream> {
+            TRIED.with_borrow_mut(|tried| tried.push(address.port()));
+            match address.port() {
+                CLOSED => Err(io::ErrorKind::ConnectionRefused.into()),
+                SILENT => pending().await,
+                _ => Ok(duplex(1).0),
             }
         }
 
-        async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-            TRIED.with_borrow_mut(|tried| tried.push(address.port()));
-            Tcp::connect(address).await
+        fn pack(stream: DuplexStream) -> io::Result<DuplexStream> {
+            Ok(stream)
         }
 
-        fn pack(stream: TcpStream) -> io::Result<std::net::TcpStream> {
-            Tcp::pack(stream)
-        }
-
-        fn unpack(parcel: std::net::TcpStream) -> io::Result<TcpStream> {
-            Tcp::unpack(parcel)
+        fn unpack(parcel: DuplexStream) -> io::Result<DuplexStream> {
+            Ok(parcel)
         }
     }
 
@@ -162,21 +163,23 @@ mod tests {
         api(url).connect().await.err().expect("nobody is there")
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn every_address_is_tried_and_the_one_that_works_comes_first_then() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        let api = api(&format!("http://two:{port}/"));
-        for _ in 0..2 {
-            assert!(api.connect().await.is_ok());
+        for (host, first) in [("closed", CLOSED), ("silent", SILENT)] {
+            let api = api(&format!("http://{host}:8000/"));
+            for _ in 0..3 {
+                assert!(api.connect().await.is_ok());
+                // The addresses are asked for again.
+                tokio::time::sleep(ADDRESSES_LIVE).await;
+            }
+            assert_eq!(TRIED.take(), [first, 8000, 8000, 8000]);
         }
-        assert_eq!(TRIED.take(), [CLOSED, port, port]);
     }
 
     #[tokio::test]
     async fn failures_say_what_was_tried() {
-        let text = failure("http://two:1/").await;
-        assert_eq!(text.matches("127.0.0.1:1: Connection refused").count(), 2, "{text}");
+        let text = failure("http://closed:1/").await;
+        assert_eq!(text.matches("127.0.0.1:1: connection refused").count(), 2, "{text}");
         assert_eq!(failure("http://nowhere/").await, "cannot resolve nowhere: no such name");
         assert_eq!(failure("http://empty/").await, "empty has no address");
     }

@@ -124,9 +124,9 @@ impl<N: Net> Runtime for Tokio<N> {
         self.lanes.deadline().into_iter().chain(self.channels.deadline()).min()
     }
 
-    fn expire(&mut self, now: Timestamp) {
-        self.lanes.close_expired(now);
-        self.channels.close_expired(now);
+    fn expire(shard: &mut Shard<Self>, now: Timestamp) {
+        shard.runtime.lanes.close_expired(now);
+        ws2http_api::expire(shard, now);
     }
 
     fn close(&mut self) {

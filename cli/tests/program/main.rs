@@ -187,12 +187,30 @@ fn the_environment_sets_flags() {
     for (variables, shown) in [
         (&[("WS2HTTP_REFUSE_IN_BAND", "1"), ("WS2HTTP_PING_INTERVAL", "0")][..], "refuse_in_band=true ping=None"),
         (&[("WS2HTTP_REFUSE_IN_BAND", "false"), ("WS2HTTP_PING_INTERVAL", "7s")], "refuse_in_band=false ping=Some(7s)"),
+        // As a block of YAML ends.
+        (&[("WS2HTTP_API_HEADER", "A: 1\r\n\nB: 2\n")], r#"headers=["a", "b"]"#),
     ] {
         let mut program = Started::new("wait", &[], variables);
         program.wait_for("listening");
         program.signal(Signal::TERM);
         let ended = program.end();
         assert!(ended.stdout.contains(shown), "{} {}", ended.stdout, ended.stderr);
+    }
+    // A switch that is off is in nobody's way.
+    for (flags, variables) in [
+        (&["--api", "http://localhost/"][..], &[("WS2HTTP_DEMO", "false")][..]),
+        (&[], &[("WS2HTTP_DEMO", "0"), ("WS2HTTP_API", "http://localhost/")]),
+        (&["--demo"], &[("WS2HTTP_API_HTTP2", "false")]),
+    ] {
+        let mut program = Started::new("wait", flags, variables);
+        program.wait_for("listening");
+    }
+    for variables in [
+        [("WS2HTTP_DEMO", "true"), ("WS2HTTP_API", "http://localhost/")],
+        [("WS2HTTP_DEMO", "true"), ("WS2HTTP_API_HTTP2", "true")],
+    ] {
+        let ended = Started::new("wait", &[], &variables).end();
+        assert!(ended.code == Some(2) && ended.stderr.contains("cannot be used with '--api"), "{}", ended.stderr);
     }
     let ended = Started::new("wait", &[], &[("WS2HTTP_API_TIMEOUT", "10")]).end();
     assert!(ended.code == Some(2) && ended.stderr.contains("--api-timeout"), "{}", ended.stderr);

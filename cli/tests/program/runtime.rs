@@ -23,6 +23,7 @@ pub(crate) fn serve(setup: Setup) -> io::Result<()> {
         return free_memory();
     }
     println!("refuse_in_band={} ping={:?}", setup.config.refuse_in_band, setup.config.ping_interval);
+    println!("headers={:?}", setup.config.api_headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
     let public = TcpListener::bind(setup.listen)?;
     let control = setup.control_listen.map(TcpListener::bind).transpose()?;
     let control = control.as_ref().map(TcpListener::local_addr).transpose()?;

@@ -103,6 +103,7 @@ async fn failures_stay_silent(binary: Binary) {
         "garbage" => Answer::raw("bad\r\n\r\nbad", Then::Close),
         "reset" => Answer::reset(),
         "closed" => Answer::close(),
+        "cut short" => Answer::new(200, "bad").framed(Framing::UntilClose).then(Then::Reset),
         "cut off" => Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nbad", Then::Close),
         "cut chunk" => {
             Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nba", Then::Close)
@@ -111,7 +112,7 @@ async fn failures_stay_silent(binary: Binary) {
     });
     let rig = rig.await;
     let mut client = rig.connect("a").await;
-    let failing = ["400", "404", "302", "500", "garbage", "reset", "closed", "cut off", "cut chunk"];
+    let failing = ["400", "404", "302", "500", "garbage", "reset", "closed", "cut short", "cut off", "cut chunk"];
     for text in failing {
         client.send_text(text).await;
     }

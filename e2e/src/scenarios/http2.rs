@@ -17,7 +17,7 @@ super::scenarios!["http2":
     an_orderly_end_lets_calls_finish, calls_beyond_the_last_stream_are_repeated, an_end_with_an_error,
     cut_with_calls_under_way, slow_calls_time_out_alone, a_silent_connection_is_left, large_bodies_and_small_windows,
     half_an_answer_holds_nobody_up,
-    answers_over_the_limit, a_server_without_http2,
+    a_connection_that_failed_is_tried_again, answers_over_the_limit, a_server_without_http2,
 ];
 
 /// A gateway with one thread in front of an API played by hand.
@@ -264,6 +264,26 @@ async fn large_bodies_and_small_windows(binary: Binary) {
     }))
     .await;
     rig.finish().await;
+}
+
+async fn a_connection_that_failed_is_tried_again(binary: Binary) {
+    let (listener, gateway) = by_hand(&binary, "").await;
+    let (mut api, mut a, mut b) = two_clients(&listener, &gateway).await;
+    api.allow_streams(1).await;
+    a.send_text("slow").await;
+    let (slow, _) = api.request().await;
+    b.send_text("quick").await;
+    drop(listener.bare().await);
+    let failed = tokio::time::Instant::now();
+    // Though nothing happens on the first one.
+    let mut other = listener.connection().await;
+    assert!(failed.elapsed() < Duration::from_secs(5), "{:?}", failed.elapsed());
+    let (quick, body) = other.request().await;
+    assert_eq!(body, "quick");
+    other.answer(quick, "B").await;
+    b.expect_text("B").await;
+    api.answer(slow, "A").await;
+    a.expect_text("A").await;
 }
 
 async fn half_an_answer_holds_nobody_up(binary: Binary) {
