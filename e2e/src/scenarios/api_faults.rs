@@ -116,14 +116,14 @@ async fn closing_after_each_answer(binary: Binary) {
         let rig = binary.rig("", move |request: &Request| answer(echo(request))).await;
         let idle = rig.idle_descriptors().await;
         let mut client = rig.connect("a").await;
-        for number in 0..30 {
+        for number in 0..10 {
             rig.no_api_connections(idle + 1).await;
             client.send_text(&number.to_string()).await;
             client.expect_text(&number.to_string()).await;
         }
         rig.no_api_connections(idle + 1).await;
         client.close(1000, "").await;
-        assert_eq!(rig.api.messages_of("a").len(), 30, "each message once");
+        assert_eq!(rig.api.messages_of("a").len(), 10, "each message once");
         rig.finish().await;
     }
 }
