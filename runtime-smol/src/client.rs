@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use isahc::HttpClient;
@@ -68,7 +69,8 @@ impl Http {
 impl Drop for Http {
     fn drop(&mut self) {
         let client = self.0.take();
-        smol::unblock(move || drop(client)).detach();
+        // Not one of smol's threads, which stay and wake up twice a second. Without a thread it is dropped here.
+        let _thread = thread::Builder::new().name("isahc-end".to_owned()).spawn(move || drop(client));
     }
 }
 
