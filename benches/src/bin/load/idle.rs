@@ -64,6 +64,10 @@ pub(crate) fn run(args: &Idle) -> Result<()> {
         let bytes = report.bytes_per_connection;
         ensure!(bytes <= most as f64, "an idle WebSocket takes {bytes:.0} bytes: more than {most}");
     }
+    if let Some(most) = args.assert_sleeps {
+        let sleeps = report.idle_sleeps_per_second;
+        ensure!(sleeps <= most, "the idle gateway wakes up {sleeps:.1} times a second: more than {most}");
+    }
     Ok(())
 }
 

@@ -84,6 +84,9 @@ pub(crate) struct Idle {
     /// Fail if an idle WebSocket takes more resident bytes
     #[arg(long, value_name = "BYTES")]
     pub(crate) assert_bytes: Option<u64>,
+    /// Fail if the idle gateway's threads wake up more often, per second
+    #[arg(long, value_name = "N")]
+    pub(crate) assert_sleeps: Option<f64>,
 }
 
 #[derive(Debug, clap::Args)]
