@@ -230,6 +230,10 @@ impl Client {
 
     /// Takes the socket out of the loop.
     pub(crate) fn leave(mut self, registry: &Registry) {
+        if self.wire == Wire::Relay {
+            // Its ports would rest for a minute, and whoever connects without saying from where finds none.
+            let _ = self.link.end_by_reset();
+        }
         // Closing takes it out anyway.
         let _ = self.link.deregister(registry);
     }

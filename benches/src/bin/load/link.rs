@@ -1,11 +1,13 @@
 //! A non-blocking socket with what is left over on both sides.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 use anyhow::Result;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 /// Size of the buffer that one thread reads into.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
@@ -103,6 +105,11 @@ impl Link {
                 return Ok(Peer::Sending);
             }
         }
+    }
+
+    /// Dropping it resets the connection from now on: nothing of it remains.
+    pub(crate) fn end_by_reset(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
     /// Removes the socket from the loop before it is closed.
