@@ -161,7 +161,8 @@ impl Artist {
                 self.leave(deletes)
             }
             81..89 => Deed::Held(self.meanwhile(true)),
-            89..92 => Deed::Return(one_of(&mut self.rng, &WAYS)),
+            // Whether its old place or its new one is the last free one depends on which end is faster.
+            89..92 if self.setting.max_connections.is_none() => Deed::Return(one_of(&mut self.rng, &WAYS)),
             92..93 => self.mute(),
             93..97 => self.kick(),
             _ => Deed::Head,
