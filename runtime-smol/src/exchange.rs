@@ -98,7 +98,9 @@ async fn exchange(
         Err(error) if error.kind() == ErrorKind::BadServerCertificate => Err(not_trusted(api, &error).await),
         Err(error) => Err(failure(&error)),
     };
-    if result.is_err() && started.elapsed() >= timeout {
+    // libcurl drops what is less than a millisecond.
+    let whole = Duration::from_millis(timeout.as_millis().try_into().unwrap_or(u64::MAX));
+    if result.is_err() && started.elapsed() >= whole {
         // It was the timeout, which the gateway has noticed, or will: it knows what that means.
         pending::<()>().await;
     }

@@ -329,3 +329,25 @@ fn a_client_ends_without_keeping_its_worker_waiting() {
     assert!(hears.recv().expect("the body is read"), "the drop waited");
     api.end();
 }
+
+#[test]
+fn a_calls_own_timeout_is_left_to_the_gateway() {
+    const CALLS: usize = 20;
+    let api = Api::start(|listener| listener.incoming().take(CALLS).collect::<Vec<_>>());
+    let mut clients = Clients::new(10);
+    for call in 0..CALLS as u32 {
+        // libcurl counts whole milliseconds.
+        let timeout = Duration::from_micros(10_999 - 50 * u64::from(call));
+        let http = clients.enter(Kind::Kept, Timestamp::ZERO).expect("a client");
+        let request = api.request(Method::POST, "message");
+        let nowhere = nowhere();
+        let answered = async { Some(exchange(&http, &nowhere, request, Kind::Kept, timeout, LIMIT).await) };
+        let later = async {
+            smol::Timer::after(timeout + Duration::from_millis(30)).await;
+            None
+        };
+        let ended = smol::block_on(smol::future::or(answered, later));
+        assert!(ended.is_none(), "{timeout:?}: {ended:?}");
+    }
+    api.end();
+}
