@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ws2http_core::Surface;
+use ws2http_core::{Surface, Timestamp};
 
 use super::client::escape;
 use super::codec::{Answer, take_answer};
@@ -29,8 +29,8 @@ pub(super) struct ControlConn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Control(ControlId, bool),
-    Metrics,
-    Health,
+    Metrics(Timestamp),
+    Health(Timestamp),
 }
 
 impl World {
@@ -110,10 +110,10 @@ impl World {
             _ if self.controls[conn].surface == Surface::Public && self.plan.config.control_listener => {}
             _ => {
                 let (path, asked) = *self.draw.pick(&[
-                    ("/metrics", Asked::Metrics),
-                    ("/", Asked::Metrics),
-                    ("/-/ready", Asked::Health),
-                    ("/-/healthy", Asked::Health),
+                    ("/metrics", Asked::Metrics(self.now)),
+                    ("/", Asked::Metrics(self.now)),
+                    ("/-/ready", Asked::Health(self.now)),
+                    ("/-/healthy", Asked::Health(self.now)),
                 ]);
                 self.send_request(conn, asked, format!("GET {path} HTTP/1.1\r\nHost: g\r\n\r\n").into_bytes());
             }
@@ -290,13 +290,21 @@ impl World {
                 self.see(Observation::ControlAnswered(id, seen));
                 self.settled_push(id);
             }
-            Asked::Metrics => self.see(Observation::Metrics(samples(&answer.body))),
-            Asked::Health if [200, 503].contains(&answer.status) => {}
-            Asked::Health => self.faults.push(format!("a question for health was answered {}", answer.status)),
+            // A request that comes in slowly is given up (section 9).
+            Asked::Metrics(since) | Asked::Health(since) if answer.status == 408 && self.too_slow(since) => {}
+            Asked::Metrics(_) if answer.status == 200 => self.see(Observation::Metrics(samples(&answer.body))),
+            Asked::Health(_) if [200, 503].contains(&answer.status) => {}
+            Asked::Metrics(_) | Asked::Health(_) => {
+                self.faults.push(format!("a question for metrics or health was answered {}", answer.status));
+            }
         }
         if answer.closes() {
             self.hang_up_control(conn);
         }
+    }
+
+    fn too_slow(&self, since: Timestamp) -> bool {
+        self.now.since(since) >= self.plan.config.handshake_timeout
     }
 
     fn hang_up_control(&mut self, conn: usize) {
@@ -328,7 +336,7 @@ impl World {
     pub(super) fn last_scrape(&mut self) {
         let surface = if self.plan.config.control_listener { Surface::Control } else { Surface::Public };
         let conn = self.new_conn(surface, true);
-        self.send_request(conn, Asked::Metrics, b"GET /metrics HTTP/1.1\r\nHost: g\r\n\r\n".to_vec());
+        self.send_request(conn, Asked::Metrics(self.now), b"GET /metrics HTTP/1.1\r\nHost: g\r\n\r\n".to_vec());
     }
 }
 
