@@ -12,7 +12,12 @@ const SILENCED: &str = "isahc=off";
 
 /// Starts logging; an error says what is wrong with `--log`.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let builder = tracing_subscriber::fmt().with_env_filter(read(filter)?).with_writer(io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(read(filter)?)
+        .with_writer(io::stderr)
+        .with_target(false)
+        // A line that cannot be written is told there too, which would be a panic: nobody reads, or the disk is full.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -1,11 +1,12 @@
 //! The course of a binary: flags, logs, limits, profiles, demo, and then the runtime's `serve`.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tracing::{error, info, warn};
+use tracing::{Level, error, event_enabled, info, warn};
 use ws2http_core::{ApiAddress, Config};
 
 use crate::args::{self, Args};
@@ -59,13 +60,18 @@ pub fn main(runtime: &'static str, serve: fn(Setup) -> io::Result<()>) -> ExitCo
 }
 
 fn wrong_flags(runtime: &str, text: &str) -> ExitCode {
-    eprintln!("error: {text}\n\nFor more information, try 'ws2http-{runtime} --help'.");
+    tell(format_args!("error: {text}\n\nFor more information, try 'ws2http-{runtime} --help'."));
     ExitCode::from(2)
+}
+
+/// Writes to standard error, if that can be done.
+fn tell(text: fmt::Arguments<'_>) {
+    let _nobody_reads = writeln!(io::stderr(), "{text}");
 }
 
 fn prepare(mut args: Args, runtime: &'static str) -> Result<(Setup, Arc<Profiles>), String> {
     let demo = if args.demo { Some(start_demo(&mut args)?) } else { None };
-    let limits = descriptors::raise(args.max_connections, args.max_api_connections);
+    let limits = descriptors::raise(args.max_connections, args.max_api_connections, settings::shards(&args));
     let config = settings::config(&args, runtime, limits)?;
     let profiles = Arc::new(Profiles::start(args.cpuprofile.as_deref(), args.memprofile.as_deref())?);
     let reporter = Arc::new(Reporter::new(demo));
@@ -114,7 +120,11 @@ fn run(setup: Setup, profiles: &Profiles, serve: fn(Setup) -> io::Result<()>) ->
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(%error, "cannot serve");
+            if event_enabled!(Level::ERROR) {
+                error!(%error, "cannot serve");
+            } else {
+                tell(format_args!("error: cannot serve: {error}"));
+            }
             ExitCode::FAILURE
         }
     }

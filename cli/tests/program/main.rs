@@ -19,10 +19,11 @@ fn main() -> ExitCode {
     if std::env::var_os(runtime::SERVE).is_some() {
         return ws2http_cli::main("test", runtime::serve);
     }
-    let tests: [(&str, fn()); 12] = [
+    let tests: [(&str, fn()); 13] = [
         ("a_signal_drains", a_signal_drains),
         ("profiles_are_whole_after_ctrl_c", profiles_are_whole_after_ctrl_c),
         ("a_second_signal_ends_at_once", a_second_signal_ends_at_once),
+        ("a_log_that_cannot_be_written_stops_nothing", a_log_that_cannot_be_written_stops_nothing),
         ("the_ports_are_in_the_log", the_ports_are_in_the_log),
         ("an_open_door_is_warned_of", an_open_door_is_warned_of),
         ("secrets_stay_secret", secrets_stay_secret),
@@ -99,6 +100,16 @@ fn a_second_signal_ends_at_once() {
     assert!(profile.string_table.iter().any(|name| name.contains("work_hard")), "{:?}", profile.string_table);
 }
 
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let mut program = Started::without_log("wait", &[]);
+    program.wait_for("refuse_in_band");
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().code, Some(0));
+    for (flags, code) in [(&["--no-such-flag"][..], 2), (&["--log", "verbose"], 2)] {
+        assert_eq!(Started::without_log("wait", flags).end().code, Some(code), "{flags:?}");
+    }
+}
+
 fn the_ports_are_in_the_log() {
     for (flags, control) in [(&[][..], false), (&["--control-listen", "127.0.0.1:0"], true)] {
         let mut program = Started::new("wait", &[flags, &["--log-format", "json"]].concat(), &[]);
@@ -173,9 +184,12 @@ fn what_is_wrong_is_told_before_the_start() {
 }
 
 fn a_runtime_that_fails_is_told() {
-    let ended = Started::new("fail", &[], &[]).end();
-    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("cannot serve") && ended.stderr.contains("no luck"), "{}", ended.stderr);
+    for flags in [&[][..], &["--log", "off"], &["--log", "somebody=debug"]] {
+        let ended = Started::new("fail", flags, &[]).end();
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("cannot serve").count(), 1, "{flags:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("no luck"), "{flags:?}: {}", ended.stderr);
+    }
 }
 
 fn freed_memory_goes_back() {

@@ -1,7 +1,8 @@
 //! This file, started again as the program.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -30,22 +31,34 @@ pub(crate) struct Ended {
 impl Started {
     /// Listens on a free port, unless the flags say otherwise.
     pub(crate) fn new(how: &str, flags: &[&str], variables: &[(&str, &str)]) -> Started {
+        let mut child = Started::command(how, flags, variables).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = read_lines(child.stderr.take().unwrap());
+        Started { child, lines, seen: String::new() }
+    }
+
+    /// One whose log cannot be written; what it says otherwise can be waited for.
+    pub(crate) fn without_log(how: &str, flags: &[&str]) -> Started {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut child = Started::command(how, flags, &[]).stderr(full).spawn().unwrap();
+        let lines = read_lines(child.stdout.take().unwrap());
+        Started { child, lines, seen: String::new() }
+    }
+
+    fn command(how: &str, flags: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.env_clear().env(SERVE, how).envs(variables.iter().copied());
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = read_lines(child.stderr.take().unwrap());
-        Started { child, lines, seen: String::new() }
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
     }
 
-    /// The first new line of the log with this text.
+    /// The first new line with this text.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|error| panic!("{error}: {text:?} is not in the log: {}", self.seen));
+            let line = line.unwrap_or_else(|error| panic!("{error}: {text:?} was not written: {}", self.seen));
             self.seen += &line;
             if line.contains(text) {
                 return line;
@@ -64,7 +77,7 @@ impl Started {
 
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Ended {
-        // The log ends when the process does.
+        // What it writes ends when the process does.
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.seen += &line,
@@ -73,7 +86,9 @@ impl Started {
             }
         }
         let mut stdout = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        if let Some(mut rest) = self.child.stdout.take() {
+            rest.read_to_string(&mut stdout).unwrap();
+        }
         let code = self.child.wait().unwrap().code();
         Ended { code, stdout, stderr: std::mem::take(&mut self.seen) }
     }
@@ -87,12 +102,12 @@ impl Drop for Started {
     }
 }
 
-fn read_lines(stderr: ChildStderr) -> Receiver<String> {
+fn read_lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (lines, received) = mpsc::channel();
     thread::spawn(move || {
-        let mut stderr = BufReader::new(stderr);
+        let mut output = BufReader::new(output);
         let mut line = Vec::new();
-        while stderr.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        while output.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             if lines.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                 break;
             }
