@@ -1,31 +1,39 @@
 //! In which order the API's addresses are tried.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-/// Which of the API's addresses is up, when others are not.
+/// For how long an address that failed is tried after the others. Then it has its turn again: the
+/// resolver's order may share out the calls.
+const TROUBLE_LASTS: Duration = Duration::from_secs(60);
+
+/// Addresses of the API that failed of late, and when.
 ///
 /// It outlives what the resolver said, or whoever connects after that would wait for a silent one again.
 #[derive(Debug, Default)]
-pub struct Reachable(Cell<Option<SocketAddr>>);
+pub(crate) struct Troubled(RefCell<Vec<(SocketAddr, Instant)>>);
 
-impl Reachable {
-    /// The addresses, as they are to be tried.
-    pub fn first(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+impl Troubled {
+    /// The addresses, as they are to be tried: those that failed come last, the latest at the very end.
+    pub(crate) fn last(&self, addresses: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
+        let mut troubled = self.0.borrow_mut();
+        troubled.retain(|(_, at)| now < *at + TROUBLE_LASTS);
+        let failed = |address: &SocketAddr| troubled.iter().find(|(noted, _)| noted == address).map(|(_, at)| *at);
         let mut addresses = addresses.to_vec();
-        let reachable = addresses.iter().position(|address| self.0.get() == Some(*address));
-        if let Some(at) = reachable {
-            addresses[..=at].rotate_right(1);
-        }
+        addresses.sort_by_key(failed);
         addresses
     }
 
-    /// One of these addresses has connected. It comes first from now on if others have failed before it,
-    /// else the resolver decides, which may share out the calls.
-    pub fn connected(&self, tried: usize, address: SocketAddr) {
-        if tried > 0 {
-            self.0.set(Some(address));
-        }
+    /// This one has failed.
+    pub(crate) fn note(&self, address: SocketAddr, now: Instant) {
+        self.forget(address);
+        self.0.borrow_mut().push((address, now));
+    }
+
+    /// This one has connected.
+    pub(crate) fn forget(&self, address: SocketAddr) {
+        self.0.borrow_mut().retain(|(noted, _)| *noted != address);
     }
 }
 
@@ -34,14 +42,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_worked_while_others_failed_comes_first() {
+    fn what_failed_comes_last_for_a_while() {
         let [a, b, c] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let reachable = Reachable::default();
-        reachable.connected(0, b);
-        assert_eq!(reachable.first(&[a, b, c]), [a, b, c]);
-        reachable.connected(2, c);
-        assert_eq!(reachable.first(&[a, b, c]), [c, a, b]);
-        assert_eq!(reachable.first(&[c, b]), [c, b]);
-        assert_eq!(reachable.first(&[a, b]), [a, b], "it is not the API's any more");
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let troubled = Troubled::default();
+        assert_eq!(troubled.last(&[b, a, c], at(0)), [b, a, c]);
+        troubled.note(a, at(0));
+        troubled.note(b, at(1));
+        assert_eq!(troubled.last(&[b, a, c], at(59)), [c, a, b]);
+        assert_eq!(troubled.last(&[b, c], at(59)), [c, b], "what the resolver has now");
+        troubled.note(a, at(59));
+        assert_eq!(troubled.last(&[a, b, c], at(60)), [c, b, a]);
+        assert_eq!(troubled.last(&[a, b, c], at(61)), [b, c, a], "its time is up");
+        troubled.forget(a);
+        assert_eq!(troubled.last(&[a, b, c], at(62)), [a, b, c]);
     }
 }

@@ -4,21 +4,21 @@
 //! runs: with all others that came up since it last ran, in one write. So do answers come in.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::Request;
-use tokio::io::{AsyncRead, AsyncWrite};
 use ws2http_core::{CallError, CallId, Timestamp};
-use ws2http_driver::{Runtime, Shard, SharedShard};
+use ws2http_driver::{Shard, SharedShard};
 
 use crate::channels::{ChannelId, Channels};
+use crate::server::{Api, Dial, PATIENCE, in_time};
+use crate::stream::ApiStream;
 use crate::streams::Streams;
 use crate::tally::{Tallied, Tally};
-use crate::tls::CONNECT_TIMEOUT;
 
 /// The most that an answer's headers may take up, in bytes, as over HTTP/1.1.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -33,18 +33,16 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 const PIECES: usize = 8 << 20;
 
 /// A runtime whose calls to the API may go by HTTP/2.
-pub trait Http2: Runtime {
-    /// A connection to the API, with or without TLS.
-    type ApiStream: AsyncRead + AsyncWrite + Unpin + 'static;
-
+pub trait Http2: Dial {
     /// The connections of this worker, and the calls on them.
     fn channels(&mut self) -> &mut Channels<Self::Task>;
 
-    /// Opens a connection; an error says what was tried. It ends within a reasonable time.
-    fn connect(&self) -> impl Future<Output = Result<Self::ApiStream, String>> + 'static;
+    /// Whom they lead to.
+    fn api(&self) -> &Rc<Api<Self>>;
 }
 
-type ToApi<R> = Connection<Tallied<<R as Http2>::ApiStream>, Bytes>;
+type Stream<R> = ApiStream<<R as Dial>::Socket>;
+type ToApi<R> = Connection<Tallied<Stream<R>>, Bytes>;
 
 /// Has a call made. A connection that is known to end takes no call anyway, so none is kept from those
 /// that have served others before.
@@ -74,9 +72,9 @@ fn open_missing<R: Http2>(shard: &mut Shard<R>) {
 
 /// A channel's task.
 async fn run<R: Http2>(shard: SharedShard<R>, id: ChannelId) {
-    let connecting = shard.borrow().runtime.connect();
+    let api = Rc::clone(shard.borrow().runtime.api());
     let limit = shard.borrow().config().max_message;
-    let opened_connection = match connecting.await {
+    let opened_connection = match api.connect().await {
         Ok(stream) => open::<R>(stream, limit).await,
         Err(error) => Err(error),
     };
@@ -90,10 +88,7 @@ async fn run<R: Http2>(shard: SharedShard<R>, id: ChannelId) {
 }
 
 /// Begins HTTP/2 on a connection. It is then ready for calls: the API has said how many it takes.
-async fn open<R: Http2>(
-    stream: R::ApiStream,
-    limit: usize,
-) -> Result<(SendRequest<Bytes>, ToApi<R>, Rc<Tally>), String> {
+async fn open<R: Http2>(stream: Stream<R>, limit: usize) -> Result<(SendRequest<Bytes>, ToApi<R>, Rc<Tally>), String> {
     let tally = Rc::default();
     let stream = Tallied::new(stream, &tally);
     let window = u32::try_from(limit.max(LEAST_WINDOW)).unwrap_or(LARGEST_WINDOW).min(LARGEST_WINDOW);
@@ -117,22 +112,11 @@ async fn open<R: Http2>(
         .await?;
         Ok((send, connection))
     };
-    let opened = in_time::<R, _>(opening).await;
-    let opened = opened.unwrap_or_else(|| Err(format!("no SETTINGS that allow a call in {CONNECT_TIMEOUT:?}")));
+    let opened = in_time::<R, _>(PATIENCE, opening).await;
+    let opened = opened.unwrap_or_else(|| Err(format!("no SETTINGS that allow a call in {PATIENCE:?}")));
     opened.map(|(send, connection)| (send, connection, tally)).map_err(|error: String| {
         format!("the API does not speak HTTP/2 with prior knowledge, which --api-http2 needs: {error}")
     })
-}
-
-/// What a future brings within [`CONNECT_TIMEOUT`].
-pub async fn in_time<R: Runtime, T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(R::sleep_until(R::now() + CONNECT_TIMEOUT));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
-    })
-    .await
 }
 
 fn how_ended(ended: Result<(), h2::Error>) -> String {

@@ -25,6 +25,8 @@ pub struct Link<S> {
     unflushed: bool,
     /// A byte of the request under way may have left.
     wrote: bool,
+    /// A request has been answered.
+    used: bool,
     /// Reads the answer of the request under way.
     answer: Option<AnswerReader>,
 }
@@ -33,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// A connection by which nothing has gone yet.
     pub fn new(stream: ApiStream<S>) -> Self {
         let (head, body) = (Bytes::new(), Bytes::new());
-        Link { stream, head, body, unflushed: false, wrote: false, answer: None }
+        Link { stream, head, body, unflushed: false, wrote: false, used: false, answer: None }
     }
 
     /// No request is under way.
@@ -111,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 },
             };
             self.answer = None;
+            self.used |= answer.is_ok();
             return Poll::Ready(answer.map(|answer| self.checked(answer, input, cx)));
         }
     }
@@ -129,7 +132,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// What a connection that ended without an answer means for the request.
     fn broken(&self, how: String) -> CallError {
-        if self.wrote { CallError::Broken(how) } else { CallError::Unsent }
+        match (self.wrote, self.used) {
+            (true, _) => CallError::Broken(how),
+            (false, true) => CallError::Unsent,
+            // Nobody could have closed a connection that had been kept.
+            (false, false) => {
+                CallError::Connect("the API closed the connection before the request was sent".to_owned())
+            }
+        }
     }
 
     /// A connection with a rest of the request in it, or with its end, is not used again.

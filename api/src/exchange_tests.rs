@@ -91,9 +91,22 @@ async fn an_idle_link_is_seen_to_end() {
 
 #[tokio::test]
 async fn a_request_of_which_nothing_left_is_unsent() {
+    let (mut kept, mut api) = link(1000);
+    let serve = async {
+        read_request(&mut api, "hello").await;
+        api.write_all(OK).await.expect("the link reads");
+    };
+    assert!(tokio::join!(exchange(&mut kept, post("hello")), serve).0.is_ok());
+    drop(api);
+    assert_eq!(exchange(&mut kept, post("hello")).await.unwrap_err(), CallError::Unsent);
+}
+
+#[tokio::test]
+async fn an_api_that_closes_every_new_connection_cannot_be_reached() {
     let (mut link, api) = link(1000);
     drop(api);
-    assert_eq!(exchange(&mut link, post("hello")).await.unwrap_err(), CallError::Unsent);
+    let error = exchange(&mut link, post("hello")).await.unwrap_err();
+    assert!(matches!(error, CallError::Connect(_)), "{error:?}");
 }
 
 #[tokio::test]

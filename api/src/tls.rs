@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -12,10 +11,6 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use ws2http_core::ApiAddress;
 
 use crate::stream::ApiStream;
-
-/// How long one address of the API may take to answer before the next one is tried; also for TLS and
-/// HTTP/2.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the API is reached by `https`: certificates of the system, and the name to check.
 #[derive(Clone)]

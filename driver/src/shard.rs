@@ -162,6 +162,11 @@ impl<R: Runtime> Shard<R> {
         &self.config
     }
 
+    /// When the clock was read last.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Reads the clock, for what is handled until it is read again. Whoever brings news does it.
     pub fn read_clock(&mut self) -> Timestamp {
         self.now = self.clock.timestamp(R::now());

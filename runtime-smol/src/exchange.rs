@@ -14,11 +14,11 @@ use http::{Request, Response, StatusCode, Version};
 use isahc::AsyncBody;
 use isahc::error::ErrorKind;
 use smol::future::poll_fn;
+use ws2http_api::Api;
 use ws2http_core::{CallError, CallId, Timestamp};
 use ws2http_driver::{Shard, SharedShard, keep_alive};
 
 use crate::client::{Http, Kind};
-use crate::connect::Api;
 use crate::own;
 use crate::request;
 use crate::runtime::Smol;
@@ -85,7 +85,7 @@ fn reply(shard: &mut Shard<Smol>, id: CallId, now: Timestamp, result: Result<Res
 /// Sends a request and collects its answer, of at most `limit` bytes.
 async fn exchange(
     http: &Http,
-    api: &Api,
+    api: &Api<Smol>,
     request: Request<Bytes>,
     kind: Kind,
     timeout: Duration,
@@ -109,7 +109,7 @@ async fn exchange(
 
 /// What is wrong with the API's certificate: isahc does not pass on what libcurl says. Looking once more
 /// tells it.
-async fn not_trusted(api: &Api, error: &isahc::Error) -> CallError {
+async fn not_trusted(api: &Api<Smol>, error: &isahc::Error) -> CallError {
     CallError::Connect(match api.connect().await {
         Err(why) => why,
         Ok(_) => describe(error),

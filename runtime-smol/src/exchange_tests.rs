@@ -45,9 +45,13 @@ impl<T: Send + 'static> Api<T> {
 }
 
 /// Where nothing is looked for but certificates.
-fn nowhere() -> crate::connect::Api {
-    let address = ws2http_core::ApiAddress::parse("http://127.0.0.1:1/").expect("an address");
-    crate::connect::Api::new(&address, None)
+fn nowhere() -> ws2http_api::Api<Smol> {
+    reach("http://127.0.0.1:1/")
+}
+
+fn reach(url: &str) -> ws2http_api::Api<Smol> {
+    let address = ws2http_core::ApiAddress::parse(url).expect("an address");
+    ws2http_api::Api::new(&ws2http_core::Config::new(address), None)
 }
 
 /// One call by the client that the adapter would take.
@@ -280,8 +284,7 @@ fn a_header_that_isahc_does_not_take_goes_by_a_connection_of_its_own() {
     assert!(!request::is_beyond_isahc(&request));
     request.headers_mut().insert("x-name", http::HeaderValue::from_bytes("Zoë".as_bytes()).expect("a value"));
     assert!(request::is_beyond_isahc(&request));
-    let address = ws2http_core::ApiAddress::parse(&format!("http://127.0.0.1:{}/", api.port)).expect("an address");
-    let own = crate::connect::Api::new(&address, None);
+    let own = reach(&format!("http://127.0.0.1:{}/", api.port));
     let result = smol::block_on(own::exchange(&own, request, LIMIT));
     assert_eq!(body(&result), b"ok");
     let seen = api.end().remove(0);

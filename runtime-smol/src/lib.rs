@@ -6,12 +6,11 @@
 //!
 //! - `runtime.rs`, `stream.rs`: what the driver needs of smol
 //! - `exchange.rs`, `request.rs`: one call; `client.rs`: the connections that calls go by
-//! - `own.rs`: a call that isahc cannot make; `connect.rs`: connections for those, and for HTTP/2,
-//!   which is in the crate `ws2http-api`
+//! - `own.rs`: a call that isahc cannot make; its connection, and calls by HTTP/2, are in the crate
+//!   `ws2http-api`
 //! - `serve.rs`: workers on their threads
 
 mod client;
-mod connect;
 mod exchange;
 mod own;
 mod request;

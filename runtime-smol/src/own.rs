@@ -5,17 +5,17 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
-use ws2http_api::Link;
+use ws2http_api::{Api, Link};
 use ws2http_core::CallError;
 
-use crate::connect::Api;
+use crate::runtime::Smol;
 
 /// What is read at once, at the most.
 const INPUT: usize = 16 * 1024;
 
 /// Sends a request and collects its answer, of at most `limit` bytes.
 pub(crate) async fn exchange(
-    api: &Api,
+    api: &Api<Smol>,
     mut request: Request<Bytes>,
     limit: usize,
 ) -> Result<Response<Bytes>, CallError> {
@@ -28,12 +28,5 @@ pub(crate) async fn exchange(
         }
         link.poll_answer(&mut input, cx)
     });
-    match answer.await {
-        Ok(answer) => Ok(answer.response),
-        // Nobody could have closed a connection that had been kept.
-        Err(CallError::Unsent) => {
-            Err(CallError::Connect("the API closed the connection before the request was sent".to_owned()))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(answer.await?.response)
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use smol::{Async, LocalExecutor, Task, Timer};
-use ws2http_api::{Channels, Http2};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use ws2http_api::{Api, Channels, Dial, Http2};
 use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::{Runtime, Shard};
 
 use crate::client::{Clients, Kind};
-use crate::connect::{Api, ToApi};
 use crate::exchange;
 use crate::stream::Stream;
 
@@ -28,7 +28,7 @@ pub(crate) struct Smol {
     /// The tasks of calls under way by HTTP/1.1, by the call's slot.
     calls: Vec<Option<Call>>,
     channels: Channels<Task<()>>,
-    pub(crate) api: Rc<Api>,
+    pub(crate) api: Rc<Api<Self>>,
 }
 
 struct Call {
@@ -39,7 +39,7 @@ struct Call {
 }
 
 impl Smol {
-    pub(crate) fn new(executor: Rc<LocalExecutor<'static>>, max_idle: usize, api: Api) -> Smol {
+    pub(crate) fn new(executor: Rc<LocalExecutor<'static>>, max_idle: usize, api: Api<Self>) -> Smol {
         let (clients, channels) = (Clients::new(max_idle), Channels::new(max_idle));
         Smol { executor, clients, calls: Vec::new(), channels, api: Rc::new(api) }
     }
@@ -166,16 +166,28 @@ impl Runtime for Smol {
     }
 }
 
-impl Http2 for Smol {
-    type ApiStream = ToApi;
+impl Dial for Smol {
+    /// As the libraries for HTTP/2 and TLS want it.
+    type Socket = Compat<Async<TcpStream>>;
 
+    async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        smol::net::resolve((host, port)).await
+    }
+
+    async fn dial(address: SocketAddr) -> io::Result<Self::Socket> {
+        let socket = Async::<TcpStream>::connect(address).await?;
+        socket.get_ref().set_nodelay(true)?;
+        Ok(socket.compat())
+    }
+}
+
+impl Http2 for Smol {
     fn channels(&mut self) -> &mut Channels<Task<()>> {
         &mut self.channels
     }
 
-    fn connect(&self) -> impl Future<Output = Result<ToApi, String>> + 'static {
-        let api = Rc::clone(&self.api);
-        async move { api.connect().await }
+    fn api(&self) -> &Rc<Api<Self>> {
+        &self.api
     }
 }
 

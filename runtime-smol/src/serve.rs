@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use smol::{Async, LocalExecutor};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use ws2http_api::Tls;
+use ws2http_api::{Api, Tls};
 use ws2http_cli::Setup;
 use ws2http_core::{Config, Surface};
 use ws2http_driver::{Drain, Hooks, Worker, workers};
 
-use crate::connect::Api;
 use crate::runtime::Smol;
 use crate::stream::Stream;
 
@@ -39,7 +38,7 @@ fn start(config: Arc<Config>, shards: u16, seed: [u8; 32], hooks: Hooks) -> io::
 /// One worker's thread.
 fn run((worker, tls): Ready, listeners: Vec<(Surface, TcpListener)>) -> io::Result<()> {
     let executor = Rc::new(LocalExecutor::new());
-    let api = Api::new(&worker.config().api, tls);
+    let api = Api::new(worker.config(), tls);
     let runtime = Smol::new(Rc::clone(&executor), worker.max_idle_api_connections(), api);
     smol::block_on(executor.run(async {
         let listeners = listeners

@@ -27,7 +27,8 @@ type TokioShard<N> = Shard<Tokio<N>>;
 
 /// Has a call made, by an idle lane if one may be used, else by a new one.
 pub(crate) fn call<N: Net>(shard: &mut TokioShard<N>, id: CallId, request: Request<Bytes>, fresh: bool) {
-    while let Some(lane) = if fresh { None } else { shard.runtime.lanes.take_idle() } {
+    let now = shard.now();
+    while let Some(lane) = if fresh { None } else { shard.runtime.lanes.take_idle(now) } {
         if is_usable(&mut shard.runtime, lane) {
             shard.runtime.lanes.begin(lane, id);
             return send(shard, lane, request);
@@ -110,20 +111,11 @@ fn poll_lane<N: Net>(shard: &mut TokioShard<N>, lane: LaneId) {
 fn call_ended<N: Net>(shard: &mut TokioShard<N>, lane: LaneId, answer: Result<Answer, CallError>) {
     let now = shard.read_clock();
     let lanes = &mut shard.runtime.lanes;
-    let Some((call, first)) = lanes.finish(lane) else {
-        return;
-    };
+    let Some(call) = lanes.finish(lane) else { return };
     let keep = answer.as_ref().ok().filter(|answer| answer.keep_alive);
     let keep = keep.and_then(|answer| keep_alive(answer.response.headers()));
     if !keep.is_some_and(|keep| lanes.put_by(lane, now + keep)) {
         lanes.close(lane);
     }
-    let result = match answer {
-        // The API cannot have closed a connection that it had kept.
-        Err(CallError::Unsent) if first => {
-            Err(CallError::Connect("the API closed the connection before the request was sent".to_owned()))
-        }
-        answer => answer.map(|answer| answer.response),
-    };
-    shard.reply(call, result);
+    shard.reply(call, answer.map(|answer| answer.response));
 }

@@ -19,8 +19,6 @@ struct Lane<S> {
     waker: Waker,
     /// The call under way.
     call: Option<CallId>,
-    /// A call has been answered by it.
-    used: bool,
 }
 
 enum State<S> {
@@ -61,9 +59,15 @@ impl<S> Lanes<S> {
         }
     }
 
-    /// Takes the idle lane that was used last.
-    pub(crate) fn take_idle(&mut self) -> Option<LaneId> {
-        self.idle.pop().map(|(id, _)| id)
+    /// Takes the idle lane that was used last, unless its time is up: the timer that closes it may be late.
+    pub(crate) fn take_idle(&mut self, now: Timestamp) -> Option<LaneId> {
+        while let Some((id, until)) = self.idle.pop() {
+            if now < until {
+                return Some(id);
+            }
+            self.close(id);
+        }
+        None
     }
 
     /// A place for a new lane, whose first call is this one.
@@ -72,11 +76,10 @@ impl<S> Lanes<S> {
             // Each lane is a descriptor; the system has fewer than this can count.
             let id = LaneId::try_from(self.lanes.len()).expect("fewer lanes than descriptors");
             let waker = self.ready.waker(id);
-            self.lanes.push(Lane { state: State::Vacant, waker, call: None, used: false });
+            self.lanes.push(Lane { state: State::Vacant, waker, call: None });
             id
         });
-        let lane = &mut self.lanes[id as usize];
-        (lane.state, lane.used) = (State::Opening(None), false);
+        self.lanes[id as usize].state = State::Opening(None);
         self.begin(id, call);
         id
     }
@@ -110,13 +113,11 @@ impl<S> Lanes<S> {
         self.lanes[id as usize].call = Some(call);
     }
 
-    /// The lane's call has its answer, or will have none: which it was, and whether it was the first.
-    pub(crate) fn finish(&mut self, id: LaneId) -> Option<(CallId, bool)> {
-        let lane = &mut self.lanes[id as usize];
-        let call = lane.call.take()?;
-        let first = !std::mem::replace(&mut lane.used, true);
+    /// The lane's call has its answer, or will have none: which it was.
+    pub(crate) fn finish(&mut self, id: LaneId) -> Option<CallId> {
+        let call = self.lanes[id as usize].call.take()?;
         self.calls[call.slot as usize].take_if(|(noted, _)| *noted == call);
-        Some((call, first))
+        Some(call)
     }
 
     /// Gives a call up and closes its connection.

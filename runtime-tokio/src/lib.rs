@@ -6,11 +6,10 @@
 //! for example, or another thread.
 //!
 //! - `runtime.rs`, `net.rs`: what the driver needs of tokio, and of a network
-//! - `lane.rs`, `lanes.rs`: calls to the API; `api.rs`: their connections
-//!   (what goes by them is in the crate `ws2http-api`)
+//! - `lane.rs`, `lanes.rs`: calls to the API (how their connections are opened, and what goes by them, is
+//!   in the crate `ws2http-api`)
 //! - `worker.rs`, `serve.rs`: workers on tokio, and a process of them
 
-mod api;
 mod lane;
 mod lanes;
 mod net;

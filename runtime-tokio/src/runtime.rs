@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,11 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Sleep, sleep_until};
-use ws2http_api::{ApiStream, Channels, Http2};
+use ws2http_api::{Api, Channels, Dial, Http2};
 use ws2http_core::{CallId, Timestamp};
 use ws2http_driver::{Runtime, Shard};
 
-use crate::api::Api;
 use crate::lane;
 use crate::lanes::Lanes;
 use crate::net::Net;
@@ -30,14 +29,14 @@ const INPUT: usize = 64 * 1024;
 pub(crate) struct Tokio<N: Net> {
     pub(crate) lanes: Lanes<N::Stream>,
     channels: Channels<Task>,
-    pub(crate) api: Rc<Api<N>>,
+    pub(crate) api: Rc<Api<Self>>,
     /// Room for what one read brings in, and for what one write takes: a lane has no buffer of its own.
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Vec<u8>,
 }
 
 impl<N: Net> Tokio<N> {
-    pub(crate) fn new(max_idle: usize, api: Api<N>) -> Self {
+    pub(crate) fn new(max_idle: usize, api: Api<Self>) -> Self {
         Tokio {
             lanes: Lanes::new(max_idle),
             channels: Channels::new(max_idle),
@@ -135,15 +134,28 @@ impl<N: Net> Runtime for Tokio<N> {
     }
 }
 
-impl<N: Net> Http2 for Tokio<N> {
-    type ApiStream = ApiStream<N::Stream>;
+impl<N: Net> Dial for Tokio<N> {
+    type Socket = N::Stream;
 
+    fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> {
+        N::resolve(host, port)
+    }
+
+    fn dial(address: SocketAddr) -> impl Future<Output = io::Result<N::Stream>> {
+        N::connect(address)
+    }
+}
+
+impl<N: Net> Http2 for Tokio<N> {
     fn channels(&mut self) -> &mut Channels<Task> {
         &mut self.channels
     }
 
-    fn connect(&self) -> impl Future<Output = Result<ApiStream<N::Stream>, String>> + 'static {
-        let api = Rc::clone(&self.api);
-        async move { api.connect().await }
+    fn api(&self) -> &Rc<Api<Self>> {
+        &self.api
     }
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod dial_tests;

@@ -5,11 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
-use ws2http_api::Tls;
+use ws2http_api::{Api, Tls};
 use ws2http_core::{Config, Surface};
 use ws2http_driver::Hooks;
 
-use crate::api::Api;
 use crate::net::Net;
 use crate::runtime::Tokio;
 
@@ -53,7 +52,7 @@ impl<N: Net> Worker<N> {
     ///
     /// Outside of a `LocalRuntime` or `LocalSet` of tokio with time (and, for [`crate::Tcp`], IO).
     pub async fn run(self, listeners: Vec<(Surface, N::Listener)>) {
-        let api = Api::new(&self.worker.config().api, self.tls);
+        let api = Api::new(self.worker.config(), self.tls);
         let tokio = Tokio::new(self.worker.max_idle_api_connections(), api);
         self.worker.run(tokio, listeners).await;
     }

@@ -67,13 +67,13 @@ impl Model {
     fn right_answers(&self, id: SocketId) -> Vec<Right> {
         let socket = &self.state.sockets[&id];
         let mut right: Vec<Right> = socket.dial.bad.map(Right::Status).into_iter().collect();
-        if socket.dial.bad.is_some_and(|status| status != 403) {
-            return right;
-        }
         let waited = self.now.since(socket.dialled);
         if waited >= self.settings.config.handshake_timeout {
             // The head came too slowly.
             right.push(Right::Status(408));
+        }
+        if socket.dial.bad.is_some_and(|status| status != 403) {
+            return right;
         }
         match socket.life {
             Some(life) => self.asked_answers(life, &mut right),

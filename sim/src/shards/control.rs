@@ -107,7 +107,10 @@ impl World {
                 self.ask(conn, client, Operation::Kick(code, reason));
             }
             Feature::Head => drop(self.ask(conn, client, Operation::Head)),
-            _ if self.controls[conn].surface == Surface::Public && self.plan.config.control_listener => {}
+            // There is nothing of that there. Without any request, it would be closed for its slowness.
+            _ if self.controls[conn].surface == Surface::Public && self.plan.config.control_listener => {
+                self.hang_up_control(conn);
+            }
             _ => {
                 let (path, asked) = *self.draw.pick(&[
                     ("/metrics", Asked::Metrics(self.now)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ws2http_core::Event;
 
 use super::Feature;
-use super::world::{Phase, Step, World};
+use super::world::{MOST_STALLS, Phase, Step, World};
 use crate::model::Observation;
 
 /// How often it is looked whether all is at rest.
@@ -30,7 +30,7 @@ impl World {
             }
         }
         if self.has(Feature::ShardStall) {
-            for _ in 0..self.draw.between(1, 3) {
+            for _ in 0..self.draw.between(1, MOST_STALLS.into()) {
                 let shard = self.draw.below(self.shards.len() as u64) as usize;
                 let (moment, time) = (self.moment(), self.draw.time(self.plan.stall.0, self.plan.stall.1));
                 self.after(moment, Step::Stall(shard, time));

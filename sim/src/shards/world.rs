@@ -25,6 +25,9 @@ const LINE: usize = 400;
 /// After so many events a world is taken for one that never comes to rest.
 const MOST_EVENTS: u64 = 2_000_000;
 
+/// So often shards stand still in a world.
+pub(super) const MOST_STALLS: u32 = 3;
+
 /// What can be planned.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -295,6 +298,7 @@ fn settings(plan: &Plan) -> Settings {
         // A call may be given back unsent three times before it goes.
         api_latency: 5 * plan.api_latency.1,
         client_latency: (1 + turns as u32) * plan.client_latency.1 + 2 * plan.shard_latency.1,
-        timer_lateness: plan.lateness + 2 * stall,
+        // As many may follow each other without a break.
+        timer_lateness: plan.lateness + MOST_STALLS * stall,
     }
 }
