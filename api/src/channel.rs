@@ -101,6 +101,8 @@ async fn open<R: Http2>(stream: Stream<R>, limit: usize) -> Result<(SendRequest<
             .initial_connection_window_size(window)
             .data_frame_budget(PIECES)
             .max_header_list_size(MAX_HEADERS)
+            // Answers that are wrong fail each for itself; the calls beside them go on.
+            .max_local_error_reset_streams(None)
             .handshake(stream)
             .await
             .map_err(|error| error.to_string())?;
@@ -114,9 +116,9 @@ async fn open<R: Http2>(stream: Stream<R>, limit: usize) -> Result<(SendRequest<
     };
     let opened = in_time::<R, _>(PATIENCE, opening).await;
     let opened = opened.unwrap_or_else(|| Err(format!("no SETTINGS that allow a call in {PATIENCE:?}")));
-    opened.map(|(send, connection)| (send, connection, tally)).map_err(|error: String| {
-        format!("the API does not speak HTTP/2 with prior knowledge, which --api-http2 needs: {error}")
-    })
+    opened
+        .map(|(send, connection)| (send, connection, tally))
+        .map_err(|error: String| format!("the API does not begin with HTTP/2, which --api-http2 needs: {error}"))
 }
 
 fn how_ended(ended: Result<(), h2::Error>) -> String {
@@ -127,6 +129,8 @@ fn opened<R: Http2>(shard: &mut Shard<R>, id: ChannelId, streams: Streams) {
     let now = shard.read_clock();
     shard.runtime.channels().opened(id, streams, now);
     open_missing(shard);
+    // It is idle at once if its calls have been given up meanwhile.
+    shard.set_alarm();
 }
 
 fn not_opened<R: Http2>(shard: &mut Shard<R>, id: ChannelId, error: &str) {
@@ -154,6 +158,8 @@ fn poll<R: Http2>(shard: &SharedShard<R>, id: ChannelId, connection: &mut ToApi<
     }
     if ended {
         shard.runtime.channels().remove(id);
+    } else {
+        shard.runtime.channels().fill(id);
     }
     open_missing(&mut shard);
     if ended { Poll::Ready(()) } else { Poll::Pending }

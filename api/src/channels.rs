@@ -162,7 +162,6 @@ impl<T> Channels<T> {
         self.now = now;
         self.opening -= 1;
         self.failed = None;
-        self.most = streams.most().max(1);
         self.channels[id].streams = Some(streams);
         self.freed(id);
     }
@@ -220,19 +219,9 @@ impl<T> Channels<T> {
         }
     }
 
-    /// A channel has, or may have, room: waiting calls take it. Without any call it is idle, or closed.
+    /// A channel has, or may have, room. Without any call it is idle, or closed.
     fn freed(&mut self, id: ChannelId) {
-        let channel = &mut self.channels[id];
-        if !channel.leaving && !channel.roomy {
-            channel.roomy = true;
-            self.roomy.push(id);
-        }
-        while !self.waiting.is_empty()
-            && let Some(id) = self.find_room()
-            && let Some((call, request)) = self.waiting.pop_front()
-        {
-            self.begin(id, call, request);
-        }
+        self.fill(id);
         let channel = &mut self.channels[id];
         if !channel.streams.as_ref().is_some_and(Streams::is_empty) {
             return;
@@ -243,6 +232,24 @@ impl<T> Channels<T> {
         let until = self.now + KEEP_IDLE;
         self.idle += usize::from(channel.idle_until.replace(until).is_none());
         self.sweep = Some(self.sweep.map_or(until, |sweep| sweep.min(until)));
+    }
+
+    /// A channel may have room, because a call has ended or the API takes more of them now: those that
+    /// wait take it, or the next ones will.
+    pub(crate) fn fill(&mut self, id: ChannelId) {
+        let channel = &mut self.channels[id];
+        if let Some(streams) = channel.streams.as_ref().filter(|_| !channel.leaving) {
+            self.most = streams.most().max(1);
+            if !std::mem::replace(&mut channel.roomy, true) {
+                self.roomy.push(id);
+            }
+        }
+        while !self.waiting.is_empty()
+            && let Some(id) = self.find_room()
+            && let Some((call, request)) = self.waiting.pop_front()
+        {
+            self.begin(id, call, request);
+        }
     }
 
     /// Lets go of a channel without calls. Its task says good-bye to the API, and ends.

@@ -23,6 +23,8 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+/// `PROTOCOL_ERROR`.
+pub const PROTOCOL_ERROR: u32 = 1;
 /// `NO_ERROR` of RFC 9113, section 7.
 pub const NO_ERROR: u32 = 0;
 /// `INTERNAL_ERROR`.
@@ -55,7 +57,9 @@ impl Listener {
     /// # Panics
     /// When none comes.
     pub async fn bare(&self) -> TcpStream {
-        within("a connection to the API", self.0.accept()).await.expect("a connection").0
+        let (stream, _) = within("a connection to the API", self.0.accept()).await.expect("a connection");
+        stream.set_nodelay(true).expect("a TCP socket");
+        stream
     }
 
     /// The next connection, after both sides have said how they are set.
@@ -164,6 +168,13 @@ impl Connection {
         // The whole head in one byte: field 8 of the static table, `:status: 200`.
         self.write(HEADERS, END_HEADERS, stream, &[0x88]).await;
         self.write(DATA, END_STREAM, stream, body.as_bytes()).await;
+    }
+
+    /// Answers with a body that is longer than its head says.
+    pub async fn answer_wrongly(&mut self, stream: u32) {
+        // `:status: 200`, and field 28 of the static table, `content-length`, with the value 5.
+        self.write(HEADERS, END_HEADERS, stream, &[0x88, 0x0f, 28 - 15, 1, b'5']).await;
+        self.write(DATA, 0, stream, b"longer").await;
     }
 
     /// Says that streams above `last` have not been looked at, and no new ones will be.

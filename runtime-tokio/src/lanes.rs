@@ -180,3 +180,25 @@ impl<S> Lanes<S> {
         self.calls.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_past_its_time_takes_no_call() {
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let call = CallId { slot: 0, generation: 0 };
+        let mut lanes = Lanes::<()>::new(10);
+        let lane = lanes.open(call);
+        assert_eq!(lanes.finish(lane), Some(call));
+        assert!(lanes.put_by(lane, at(5)));
+        assert_eq!(lanes.take_idle(at(4)), Some(lane));
+        assert!(lanes.put_by(lane, at(5)));
+        // The timer has not gone off yet.
+        assert_eq!(lanes.take_idle(at(5)), None);
+        assert_eq!(lanes.open(call), lane, "its place is free");
+    }
+}

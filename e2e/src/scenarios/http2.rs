@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::api::{Answer, Api, Http2, Outcome, Request, Then, echo};
 use crate::client::Client;
-use crate::frames_http2::{CANCEL, INTERNAL_ERROR, Listener, NO_ERROR};
+use crate::frames_http2::{CANCEL, INTERNAL_ERROR, Listener, NO_ERROR, PROTOCOL_ERROR};
 use crate::gateway::Gateway;
 use crate::rig::{Binary, Rig, words};
 use crate::wait::{Gate, until};
@@ -16,7 +16,7 @@ super::scenarios!["http2":
     many_calls_share_a_connection, few_streams_and_many_calls, refused_calls_are_repeated, resets_are_failures,
     an_orderly_end_lets_calls_finish, calls_beyond_the_last_stream_are_repeated, an_end_with_an_error,
     cut_with_calls_under_way, slow_calls_time_out_alone, a_silent_connection_is_left, large_bodies_and_small_windows,
-    half_an_answer_holds_nobody_up,
+    half_an_answer_holds_nobody_up, more_streams_are_used_at_once, wrong_answers_fail_each_for_itself,
     a_connection_that_failed_is_tried_again, answers_over_the_limit, a_server_without_http2,
 ];
 
@@ -245,6 +245,42 @@ async fn a_silent_connection_is_left(binary: Binary) {
     assert_eq!(body, "next");
     other.answer(stream, "B").await;
     b.expect_text("B").await;
+}
+
+async fn more_streams_are_used_at_once(binary: Binary) {
+    let (listener, gateway) = by_hand(&binary, "").await;
+    let (mut api, mut a, mut b) = two_clients(&listener, &gateway).await;
+    api.allow_streams(1).await;
+    a.send_text("slow").await;
+    let (slow, _) = api.request().await;
+    b.send_text("next").await;
+    // Another connection is opened for it, which does not get on.
+    let _other = listener.bare().await;
+    api.allow_streams(2).await;
+    let (next, body) = api.request().await;
+    assert_eq!(body, "next");
+    api.answer(next, "B").await;
+    b.expect_text("B").await;
+    api.answer(slow, "A").await;
+    a.expect_text("A").await;
+}
+
+async fn wrong_answers_fail_each_for_itself(binary: Binary) {
+    let (listener, gateway) = by_hand(&binary, "").await;
+    let (mut api, mut a, mut b) = two_clients(&listener, &gateway).await;
+    b.send_text("slow").await;
+    let (slow, _) = api.request().await;
+    // More than the library takes by itself on one connection.
+    for number in 0..1100 {
+        a.send_text(&number.to_string()).await;
+        let (stream, body) = api.request().await;
+        assert_eq!(body, number.to_string());
+        api.answer_wrongly(stream).await;
+        assert_eq!(api.given_up(stream).await, PROTOCOL_ERROR);
+    }
+    api.answer(slow, "B").await;
+    b.expect_text("B").await;
+    assert_eq!(gateway.metrics().await.sum("requests_failed"), 1100.0);
 }
 
 async fn large_bodies_and_small_windows(binary: Binary) {
