@@ -43,7 +43,6 @@ pub(crate) enum Kind {
 ///
 /// Giving up a client closes its connections. libcurl looks after idle ones only when it has
 /// something else to do; without this, those that the API closed would stay until the next call.
-/// It does not even look whether they are alive within a second of their last use.
 pub(crate) struct Clients {
     kept: Client,
     fresh: Client,
