@@ -91,6 +91,8 @@ impl Api {
         let mut turns = interval(period.max(Duration::from_millis(1)));
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut control = Control::open("gateway", PORT).await?;
+        // While there are few clients to push to: without any request, the connection would be closed.
+        control.send(request(Method::GET, "/-/healthy", String::new())).await?;
         while !self.stopped.get() {
             turns.tick().await;
             self.push_once(&mut control).await?;

@@ -38,6 +38,9 @@ struct Scale {
     shards: u16,
     /// What everything random comes from.
     seed: u64,
+    /// The most memory and processor time that it may take, in GiB and seconds.
+    most_gib: f64,
+    most_cpu: f64,
 }
 
 impl Scale {
@@ -54,6 +57,8 @@ impl Scale {
             pushes: settings.number("pushes", connections / 100)?,
             shards: settings.number("shards", 4)?,
             seed: options.seed,
+            most_gib: settings.number("most-gib", f64::INFINITY)?,
+            most_cpu: settings.number("most-cpu", f64::INFINITY)?,
         };
         settings.done(&["picture"])?;
         Ok(scale)
@@ -78,12 +83,15 @@ fn run_and_draw(options: &Options, outcome: &mut Outcome) -> Result<(), String> 
     outcome.drawn = format!("{scale:?}");
     let started = Instant::now();
     let report = run::run(&scale, |second| eprintln!("{}", second.line()))?;
+    let (gib, cpu) = (gibibytes(process::resident().1), process::cpu().as_secs_f64());
     eprintln!(
-        "{} simulated seconds in {:.0} s, at most {:.2} GiB resident",
+        "{} simulated seconds in {:.0} s, {cpu:.0} s of them on a processor, at most {gib:.2} GiB resident",
         report.seconds.len(),
         started.elapsed().as_secs_f64(),
-        gibibytes(process::resident().1)
     );
+    if gib > scale.most_gib || cpu > scale.most_cpu {
+        return Err(format!("it took {gib:.2} GiB and {cpu:.0} s of a processor, which is more than was allowed"));
+    }
     if let Some(path) = options.set.get("picture") {
         let drawing = picture::draw(&scale, &report.seconds);
         fs::write(path, drawing).map_err(|error| format!("cannot write {path}: {error}"))?;
