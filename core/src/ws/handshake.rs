@@ -6,6 +6,9 @@ use tungstenite::handshake::server::create_response_with_body;
 
 use crate::http::Head;
 
+/// The most subprotocols that a client may offer: each is compared with all before it.
+const MOST_OFFERED: usize = 64;
+
 /// What of a checked handshake is needed later.
 #[derive(Debug)]
 pub(crate) struct Handshake {
@@ -97,6 +100,9 @@ fn offered(headers: &HeaderMap) -> Result<Vec<String>, HandshakeError> {
         let bad = HandshakeError::Bad("`Sec-WebSocket-Protocol` is malformed");
         let text = value.to_str().map_err(|_| bad)?;
         for name in text.split(',').map(str::trim) {
+            if names.len() == MOST_OFFERED {
+                return Err(HandshakeError::Bad("over 64 subprotocols are offered"));
+            }
             let token = !name.is_empty() && http::HeaderName::from_bytes(name.as_bytes()).is_ok();
             if !token || names.iter().any(|other| other == name) {
                 return Err(bad);

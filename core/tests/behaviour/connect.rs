@@ -172,6 +172,25 @@ fn the_api_picks_an_offered_subprotocol() {
 }
 
 #[test]
+fn more_than_64_offered_subprotocols_are_refused_and_nobody_is_asked() {
+    let names = |count: usize| (0..count).map(|number| format!("v{number}")).collect::<Vec<_>>();
+    let mut pair = pair(|_| {});
+    let (fine, refused, over_lines) = (pair.socket(), pair.socket(), pair.socket());
+    pair.send(fine, with_protocol(&names(64).join(", ")));
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(fine).take_http().status, 101);
+    pair.send(refused, with_protocol(&names(65).join(", ")));
+    // The names of all lines count together.
+    pair.send(over_lines, with_protocol(&format!("one\r\nSec-WebSocket-Protocol: {}", names(64).join(","))));
+    for sock in [refused, over_lines] {
+        let answer = pair.sock(sock).take_http();
+        assert_eq!((answer.status, answer.body.as_str()), (400, "over 64 subprotocols are offered"));
+    }
+    assert_eq!(pair.log, ["GET /base/a"]);
+}
+
+#[test]
 fn without_the_apis_word_a_configured_subprotocol_is_picked_or_none() {
     for (offered, picked) in [("v1, v2", Some("v2")), ("v1", None)] {
         let mut pair = pair(|config| config.subprotocols = vec!["v3".to_owned(), "v2".to_owned()]);
