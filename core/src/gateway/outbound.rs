@@ -36,13 +36,22 @@ impl Gateway {
     /// The socket took `count` bytes.
     pub(super) fn sent(&mut self, conn: ConnId, count: usize) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let offered = socket.send.bytes().min(TRANSMIT);
+        let was_full = socket.stall_due != Timestamp::NEVER;
         socket.send.written(&mut self.chunks, count);
-        if socket.send.is_empty() {
+        if count >= offered {
             socket.stall_due = Timestamp::NEVER;
-            self.flushed(conn);
-        } else if count > 0 || socket.stall_due == Timestamp::NEVER {
+        } else if count > 0 || !was_full {
             socket.stall_due = self.now + self.config.send_timeout;
             self.arm(conn);
+        }
+        if was_full && count > 0 {
+            // A full socket takes bytes again when the other end has taken some: as good as an answer to a
+            // ping, which waits behind them.
+            self.excuse(conn);
+        }
+        if self.sockets.get(conn).is_some_and(|socket| socket.send.is_empty()) {
+            self.flushed(conn);
         }
         if count > 0
             && let Some(session) = self.session_of(conn)

@@ -78,19 +78,20 @@ impl Gateway {
         if socket.stall_due <= self.now {
             return self.drop_client(conn, "send timeout");
         }
-        // A challenge waits behind what the client has not taken; to take of that is as good as an answer.
+        // Whether the client has taken nothing, since it was challenged, of what stands before the ping.
         let since_challenge = socket.pong_due + self.config.send_timeout;
         let stuck =
             socket.stall_due != Timestamp::NEVER && socket.stall_due + self.config.pong_timeout <= since_challenge;
         if socket.paused && !(socket.challenged && stuck) {
             // It is we who do not read: no sign of life can be expected.
             socket.last_seen = self.now;
-            socket.pong_due = Timestamp::NEVER;
-            if std::mem::take(&mut socket.challenged) {
-                self.challenge_answered(conn);
-            }
+            self.excuse(conn);
         } else if socket.pong_due <= self.now {
-            return self.drop_client(conn, "ping timeout");
+            if socket.challenged || socket.stall_due == Timestamp::NEVER {
+                return self.drop_client(conn, "ping timeout");
+            }
+            // Messages wait for the client to read them: the send timeout watches instead.
+            self.excuse(conn);
         }
         let Some(socket) = self.sockets.get(conn) else { return };
         if socket.deadline <= self.now {
@@ -99,6 +100,21 @@ impl Gateway {
             self.ping(conn);
         }
         self.arm(conn);
+    }
+
+    /// Takes a client that owes a sign of life for alive.
+    pub(super) fn excuse(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if std::mem::replace(&mut socket.pong_due, Timestamp::NEVER) == Timestamp::NEVER {
+            return;
+        }
+        socket.last_seen = self.now;
+        let challenged = std::mem::take(&mut socket.challenged);
+        // The next ping may be due before the pong would have been.
+        self.arm(conn);
+        if challenged {
+            self.challenge_answered(conn);
+        }
     }
 
     fn ping(&mut self, conn: ConnId) {
@@ -126,7 +142,9 @@ impl Gateway {
         if std::mem::replace(&mut socket.challenged, true) {
             return;
         }
-        socket.pong_due = socket.pong_due.min(due);
+        // While messages wait for the client, an earlier ping counts for nothing.
+        let waits = socket.stall_due != Timestamp::NEVER;
+        socket.pong_due = if waits { due } else { socket.pong_due.min(due) };
         self.enqueue_control(conn, Control::Ping, Bytes::new());
         self.arm(conn);
     }
@@ -156,7 +174,7 @@ impl Gateway {
                 }
             }
             Wire::WebSocket => {}
-            // Nothing of it has been offered to the socket yet: it is we who are late.
+            // What is left has not been offered to the socket yet: it is we who are late.
             Wire::Finishing if !socket.send.is_empty() && socket.stall_due == Timestamp::NEVER => {
                 socket.deadline = self.now + self.config.close_timeout;
             }

@@ -242,6 +242,53 @@ fn challenge_spares_an_old_one_that_takes_something_of_a_full_send_queue() {
 }
 
 #[test]
+fn challenge_spares_an_old_one_that_takes_something_of_the_pushes_before_the_ping() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    pair.sock(old).blocked = true;
+    assert_eq!(pair.push("a", "long").0, 200);
+    let new = pair.handshake("a");
+    pair.pass(Duration::from_secs(5));
+    assert!(pair.sock(new).received.is_empty());
+    let (shard, conn) = (pair.sock(old).shard, pair.sock(old).conn);
+    pair.event(shard, Event::Sent(conn, 1));
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.sock(new).take_http().status, 409);
+    assert!(!pair.sock(old).closed);
+    // The next one has to wait for a sign of its own.
+    let next = pair.handshake("a");
+    pair.pass(Duration::from_secs(10));
+    assert!(pair.sock(old).closed && pair.sock(next).received.is_empty());
+}
+
+#[test]
+fn challenge_drops_an_old_one_of_which_only_the_socket_takes_a_long_push() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    // In several pieces, none of which finds the socket full.
+    assert_eq!(pair.push("a", &"x".repeat(300_000)).0, 200);
+    pair.pass(Duration::from_secs(10));
+    assert!(pair.sock(old).closed && pair.sock(new).received.is_empty());
+}
+
+#[test]
+fn a_challenge_has_time_of_its_own_behind_messages_that_wait() {
+    let mut pair = pair(|_| {});
+    let old = pair.open("a");
+    pair.pass(Duration::from_secs(30));
+    assert_eq!(pair.sock(old).frames(), [Frame::Ping]);
+    pair.sock(old).blocked = true;
+    assert_eq!(pair.push("a", "long").0, 200);
+    pair.pass(Duration::from_secs(9));
+    let new = pair.handshake("a");
+    pair.pass(Duration::from_secs(9));
+    assert!(!pair.sock(old).closed && pair.sock(new).received.is_empty());
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.sock(old).closed);
+}
+
+#[test]
 fn challenge_spares_an_old_one_that_is_not_read_because_the_api_is_slow() {
     let mut pair = pair(|config| {
         config.receive_queue_messages = 1;

@@ -90,6 +90,40 @@ fn a_slow_client_that_makes_progress_stays() {
 }
 
 #[test]
+fn while_messages_wait_for_the_client_the_send_timeout_watches_also_after_a_ping() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(30));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Ping]);
+    pair.sock(sock).blocked = true;
+    assert_eq!(pair.push("a", "x").0, 200);
+    pair.pass(Duration::from_secs(29));
+    assert!(!pair.sock(sock).closed);
+    pair.pass(Duration::from_secs(1));
+    assert!(pair.sock(sock).closed);
+    assert_eq!(pair.calls[0].body(), "send timeout");
+}
+
+#[test]
+fn a_pinged_client_that_takes_of_what_waits_for_it_lives() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(30));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Ping]);
+    pair.sock(sock).blocked = true;
+    assert_eq!(pair.push("a", "x").0, 200);
+    pair.pass(Duration::from_secs(9));
+    // What is before the ping in its socket's buffers it may still have to read.
+    pair.unblock(sock);
+    assert_eq!(pair.sock(sock).frames(), [Frame::Text("x".to_owned())]);
+    pair.pass(Duration::from_secs(30));
+    assert_eq!(pair.sock(sock).frames(), [Frame::Ping]);
+    pair.pass(Duration::from_secs(10));
+    assert!(pair.sock(sock).closed);
+    assert_eq!(pair.calls[0].body(), "ping timeout");
+}
+
+#[test]
 fn a_client_that_we_do_not_read_is_not_taken_for_dead() {
     let mut pair = pair(|config| {
         config.receive_queue_messages = 1;
