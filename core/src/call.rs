@@ -26,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// When it went out; before that, when it came up.
     pub(crate) started: Timestamp,
+    /// When its time is up; that of a connect runs before it goes out.
+    deadline: Timestamp,
     pub(crate) in_flight: bool,
     /// How often it was given back unsent.
     pub(crate) unsent: u8,
@@ -121,7 +123,8 @@ impl Calls {
 
     /// Puts a call at the end of the line. A connect's time runs from here: its client waits.
     pub(crate) fn add(&mut self, session: SessionId, kind: CallKind, body: Bytes, now: Timestamp) -> CallId {
-        let call = Call { session, kind, body, started: now, in_flight: false, unsent: 0 };
+        let deadline = Timestamp::NEVER;
+        let call = Call { session, kind, body, started: now, deadline, in_flight: false, unsent: 0 };
         let id = self.slab.insert(call).into();
         self.queue.push_back(id);
         if kind == CallKind::Connect {
@@ -194,9 +197,9 @@ impl Calls {
         self.deadlines.front().map(|(deadline, _)| *deadline)
     }
 
-    /// When a call's time is up.
+    /// When the time of a call under way is up.
     pub(crate) fn deadline(&self, id: CallId) -> Option<Timestamp> {
-        self.slab.get(id).map(|call| call.started + self.timeout)
+        self.slab.get(id).filter(|call| call.in_flight).map(|call| call.deadline)
     }
 
     /// A call whose time is up.
@@ -228,7 +231,11 @@ impl Calls {
             // One slow call at the front must not keep the entries of all that ended behind it.
             self.deadlines.retain(|(_, id)| self.slab.get(*id).is_some());
         }
-        self.deadlines.push_back((now + self.timeout, id));
+        let deadline = now + self.timeout;
+        self.deadlines.push_back((deadline, id));
+        if let Some(call) = self.slab.get_mut(id) {
+            call.deadline = deadline;
+        }
     }
 }
 
@@ -308,6 +315,26 @@ mod tests {
         }
         assert!(calls.deadlines.len() < 200, "{}", calls.deadlines.len());
         assert_eq!(calls.expired(now + Duration::from_secs(60)), Some(slow));
+    }
+
+    #[test]
+    fn the_time_of_a_connect_runs_while_it_waits_for_its_turn() {
+        let mut calls = calls(1);
+        let (now, later) = (Timestamp::ZERO, Timestamp::ZERO + Duration::from_secs(30));
+        let busy = message(&mut calls, now);
+        assert_eq!(calls.next(now), Some(busy));
+        let connect = calls.add(SESSION, CallKind::Connect, Bytes::new(), now);
+        let waits = message(&mut calls, now);
+        calls.remove(busy);
+        assert_eq!(calls.next(later), Some(connect));
+        assert_eq!(calls.deadline(connect), Some(now + Duration::from_secs(60)));
+        calls.remove(connect);
+        assert_eq!(calls.next(later), Some(waits));
+        assert_eq!(calls.deadline(waits), Some(later + Duration::from_secs(60)));
+        // Sent again, it has the time that it had.
+        assert!(calls.again(waits));
+        assert_eq!(calls.next(later + Duration::from_secs(1)), Some(waits));
+        assert_eq!(calls.deadline(waits), Some(later + Duration::from_secs(60)));
     }
 
     #[test]
