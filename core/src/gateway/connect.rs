@@ -405,14 +405,16 @@ impl Gateway {
         self.counters.refused(denial.reason);
         self.clear_send_queue(conn);
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        let Wire::Handshake(connecting) = &socket.wire else { return };
+        let Wire::Handshake(connecting) = &mut socket.wire else { return };
         if self.config.refuse_in_band {
+            let mut early = std::mem::take(&mut connecting.early);
             // Browsers give up when they offered subprotocols and none is picked.
             let protocol = connecting.handshake.offered.first().map(String::as_str);
             let response = upgrade_response(&connecting.handshake.accept, protocol, &[]);
             self.enqueue_first(conn, response);
             let reason: Cow<'_, str> = String::from_utf8_lossy(denial.body.trim_ascii());
             self.send_close(conn, denial.close_code(), &reason);
+            self.read_frames(conn, &mut early);
         } else {
             let mut bytes = Vec::with_capacity(160 + denial.body.len());
             let headers: Vec<(&str, &[u8])> =

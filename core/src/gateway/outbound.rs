@@ -132,6 +132,8 @@ impl Gateway {
     pub(super) fn send_close(&mut self, conn: ConnId, code: u16, reason: &str) {
         self.enqueue_control(conn, Control::Close, close_payload(code, reason));
         self.set_wire(conn, Wire::CloseSent, self.config.close_timeout);
+        // Its close frame may lie among what waited for room.
+        self.read_frames(conn, &mut []);
     }
 
     /// Queues our close frame as the last thing on the socket.
@@ -153,11 +155,14 @@ impl Gateway {
         let deadline = self.now + limit;
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         self.http_sockets -= usize::from(matches!(socket.wire, Wire::Http(_)));
+        if !matches!(wire, Wire::CloseSent) {
+            // No more frames are read.
+            socket.decoder.clear_stash();
+        }
         socket.wire = wire;
         socket.deadline = deadline;
         socket.pong_due = Timestamp::NEVER;
         let unpaused = std::mem::take(&mut socket.paused);
-        socket.decoder.clear_stash();
         self.arm(conn);
         if unpaused {
             self.act(Action::Resume(conn));

@@ -177,6 +177,40 @@ fn the_gateways_own_close_waits_for_the_clients_and_then_ends() {
 }
 
 #[test]
+fn our_close_in_the_middle_of_a_clients_frame_does_not_lose_the_place() {
+    let message = text(&"x".repeat(300));
+    for cut in 1..10 {
+        let mut pair = pair(|_| {});
+        let sock = pair.open("a");
+        pair.send(sock, &message[..cut]);
+        pair.control("DELETE /a HTTP/1.1\r\nHost: g\r\n\r\n");
+        pair.send(sock, &message[cut..]);
+        assert!(!pair.sock(sock).fin, "{cut} bytes");
+        pair.send(sock, close(1000, ""));
+        assert!(pair.sock(sock).fin, "{cut} bytes");
+        assert_eq!(pair.log, ["GET /base/a", "DELETE /base/a"]);
+    }
+}
+
+#[test]
+fn our_close_finds_the_clients_among_what_waited_for_room() {
+    let mut pair = pair(|config| config.receive_queue_messages = 1);
+    let sock = pair.open("a");
+    let (half, rest) = (close(1000, ""), text("rest"));
+    pair.send(sock, [text("1"), text("2"), text("3"), half[..1].to_vec()].concat());
+    pair.control("DELETE /a HTTP/1.1\r\nHost: g\r\n\r\n");
+    assert!(!pair.sock(sock).fin);
+    pair.send(sock, &half[1..]);
+    assert!(pair.sock(sock).fin);
+    // All of it is there already.
+    let sock = pair.open("b");
+    pair.send(sock, [text("1"), text("2"), rest, half].concat());
+    pair.control("DELETE /b HTTP/1.1\r\nHost: g\r\n\r\n");
+    assert!(pair.sock(sock).fin);
+    assert_eq!(pair.sock(sock).frames(), [Frame::Close(1000, String::new())]);
+}
+
+#[test]
 fn a_client_that_never_answers_our_close_is_dropped() {
     let mut pair = pair(|_| {});
     let sock = pair.open("a");

@@ -302,6 +302,19 @@ fn refusals_in_band_complete_the_handshake_and_close() {
 }
 
 #[test]
+fn a_refusal_in_band_does_not_lose_the_place_among_early_frames() {
+    let mut pair = pair(|config| config.refuse_in_band = true);
+    let sock = pair.handshake("a");
+    let early = [text("early"), close(1000, "")].concat();
+    pair.send(sock, &early[..1]);
+    pair.answer(403, "no");
+    pair.send(sock, &early[1..11]);
+    assert!(!pair.sock(sock).fin);
+    pair.send(sock, &early[11..]);
+    assert!(pair.sock(sock).fin);
+}
+
+#[test]
 fn a_call_given_back_unsent_is_made_again_on_a_fresh_connection() {
     let mut pair = pair(|_| {});
     let sock = pair.handshake("a");
