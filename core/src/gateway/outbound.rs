@@ -153,6 +153,7 @@ impl Gateway {
     /// Moves a socket on, with a deadline for what follows.
     pub(super) fn set_wire(&mut self, conn: ConnId, wire: Wire, limit: Duration) {
         let deadline = self.now + limit;
+        let was_read = self.wants_read(conn);
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         self.http_sockets -= usize::from(matches!(socket.wire, Wire::Http(_)));
         if !matches!(wire, Wire::CloseSent) {
@@ -162,9 +163,9 @@ impl Gateway {
         socket.wire = wire;
         socket.deadline = deadline;
         socket.pong_due = Timestamp::NEVER;
-        let unpaused = std::mem::take(&mut socket.paused);
+        socket.paused = false;
         self.arm(conn);
-        if unpaused {
+        if !was_read && self.wants_read(conn) {
             self.act(Action::Resume(conn));
         }
     }

@@ -90,3 +90,29 @@ fn an_answer_that_comes_after_its_control_connection_has_gone_is_dropped() {
     pair.event(usize::from(to.0), Event::Routed(message));
     assert_eq!(pair.push("x", "fine").0, 404);
 }
+
+#[test]
+fn what_lies_behind_the_last_request_is_read_and_thrown_away_once_another_shard_has_answered() {
+    use ws2http_core::{Action, Out};
+    let mut pair = pair_of(2, |_| {});
+    // Of some ids one has its home on the other shard, which takes its time.
+    let routed = ["x", "y", "z", "w", "v"].into_iter().find_map(|id| {
+        let (sock, mut out) = (pair.socket(), Out::new());
+        let conn = pair.sock(sock).conn;
+        let head = format!("POST /{id} HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n");
+        let mut bytes = [head.into_bytes(), vec![b'x'; 16 * 1024]].concat();
+        pair.shards[0].handle(pair.now, Event::Received(conn, &mut bytes), &mut out);
+        out.actions.into_iter().find_map(|action| match action {
+            Action::Route(to, message) => Some((sock, to, message)),
+            _ => None,
+        })
+    });
+    let (sock, to, message) = routed.unwrap();
+    pair.send(sock, vec![b'x'; 100_000]);
+    assert_eq!(pair.sock(sock).unread.len(), 100_000);
+    pair.event(usize::from(to.0), Event::Routed(message));
+    assert_eq!(pair.sock(sock).take_http().status, 404);
+    assert!(pair.sock(sock).fin && pair.sock(sock).unread.is_empty());
+    pair.pass(std::time::Duration::from_secs(1));
+    assert!(pair.sock(sock).closed);
+}
