@@ -44,7 +44,6 @@ impl Gateway {
     pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         socket.last_seen = self.now;
-        let pinged = std::mem::replace(&mut socket.pong_due, Timestamp::NEVER) != Timestamp::NEVER;
         match &mut socket.wire {
             Wire::Http(http) => {
                 http.buffer.extend_from_slice(bytes);
@@ -52,19 +51,20 @@ impl Gateway {
             }
             Wire::Handshake(connecting) => connecting.early.extend_from_slice(bytes),
             Wire::WebSocket => {
-                let challenged = std::mem::take(&mut socket.challenged);
                 self.read_frames(conn, bytes);
-                // Whoever says goodbye does not want to keep its place.
-                if challenged && self.sockets.get(conn).is_some_and(|socket| matches!(socket.wire, Wire::WebSocket)) {
-                    self.challenge_answered(conn);
-                }
+                self.heard(conn);
             }
             Wire::CloseSent => self.read_frames(conn, bytes),
             Wire::CloseReceived(_) | Wire::Finishing | Wire::Lingering => {}
         }
-        if pinged {
-            // The next ping may be due before the pong would have been.
-            self.arm(conn);
+    }
+
+    /// Bytes of an open client answer a ping; but whoever says goodbye does not want to keep its place.
+    fn heard(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        let leaving = socket.challenged && socket.decoder.has_begun_close();
+        if matches!(socket.wire, Wire::WebSocket) && !leaving {
+            self.excuse(conn);
         }
     }
 

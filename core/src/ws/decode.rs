@@ -99,6 +99,16 @@ impl Decoder {
         self.release();
     }
 
+    /// Whether what comes next is the rest of a close frame.
+    pub(crate) fn has_begun_close(&self) -> bool {
+        let close = OpCode::Control(Control::Close);
+        let Some(partial) = &self.partial else { return false };
+        match &partial.frame {
+            Some(frame) => frame.header.opcode == close,
+            None => partial.stash.first().is_some_and(|first| first & 0x0f == u8::from(close)),
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn has_stash(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| !partial.stash.is_empty())

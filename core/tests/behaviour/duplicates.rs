@@ -350,6 +350,46 @@ fn a_challenged_client_that_says_goodbye_makes_way() {
 }
 
 #[test]
+fn a_challenged_client_that_says_goodbye_in_two_pieces_makes_way() {
+    let goodbye = close(1001, "bye");
+    for cut in 1..goodbye.len() {
+        let mut pair = with(OnDuplicate::Challenge);
+        let old = pair.open("a");
+        let new = pair.handshake("a");
+        pair.send(old, &goodbye[..cut]);
+        assert!(pair.sock(new).received.is_empty(), "{cut} bytes");
+        pair.pass(Duration::from_secs(9));
+        pair.send(old, &goodbye[cut..]);
+        assert_eq!((pair.asked(), pair.calls[0].body()), (vec!["DELETE /base/a".to_owned()], "bye".to_owned()));
+        pair.answer(200, "");
+        pair.answer(200, "ok");
+        assert_eq!(pair.sock(new).take_http().status, 101);
+    }
+}
+
+#[test]
+fn a_challenged_client_that_never_ends_its_goodbye_is_dropped() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    let new = pair.handshake("a");
+    pair.send(old, &close(1001, "")[..1]);
+    pair.pass(Duration::from_secs(10));
+    assert!(pair.sock(old).closed && pair.sock(new).received.is_empty());
+}
+
+#[test]
+fn a_part_of_a_message_is_an_answer_to_a_challenge() {
+    let message = text("I live");
+    for cut in 1..message.len() {
+        let mut pair = with(OnDuplicate::Challenge);
+        let old = pair.open("a");
+        let new = pair.handshake("a");
+        pair.send(old, &message[..cut]);
+        assert_eq!(pair.sock(new).take_http().status, 409, "{cut} bytes");
+    }
+}
+
+#[test]
 fn a_connect_waits_only_so_long_behind_one_whose_client_has_left() {
     let mut pair = with(OnDuplicate::Challenge);
     let (left, early) = (pair.handshake("a"), pair.handshake("a"));

@@ -54,6 +54,16 @@ fn any_traffic_is_a_sign_of_life() {
 }
 
 #[test]
+fn a_part_of_a_close_frame_is_traffic_to_who_only_pings() {
+    let mut pair = pair(|_| {});
+    let sock = pair.open("a");
+    pair.pass(Duration::from_secs(30));
+    pair.send(sock, [0x88]);
+    pair.pass(Duration::from_secs(20));
+    assert!(!pair.sock(sock).closed);
+}
+
+#[test]
 fn pings_can_be_off() {
     let mut pair = pair(|config| config.ping_interval = None);
     let sock = pair.open("a");
