@@ -101,11 +101,13 @@ impl AnswerReader {
     /// `bytes` is all that has come in since the end of the last interim answer.
     fn read_head(&mut self, mut bytes: &[u8]) -> Result<Option<Answer>, CallError> {
         loop {
-            let Some((length, head)) = parse_head(bytes)? else {
-                if bytes.len() > MAX_HEAD {
-                    return Err(malformed("over 64 KiB of headers"));
-                }
-                self.state = State::Head { bytes: bytes.to_vec(), parse_at: 2 * bytes.len() };
+            let parsed = parse_head(bytes)?;
+            if parsed.as_ref().map_or(bytes.len(), |(length, _)| *length) > MAX_HEAD {
+                return Err(malformed("over 64 KiB of headers"));
+            }
+            let Some((length, head)) = parsed else {
+                let parse_at = (2 * bytes.len()).min(MAX_HEAD + 1);
+                self.state = State::Head { bytes: bytes.to_vec(), parse_at };
                 return Ok(None);
             };
             bytes = &bytes[length..];

@@ -100,6 +100,33 @@ fn what_is_not_http_is_malformed() {
     }
 }
 
+/// An answer whose head has so many bytes.
+fn with_head_of(length: usize) -> Vec<u8> {
+    let (start, end) = ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: ", "\r\n\r\n");
+    format!("{start}{}{end}ok", "x".repeat(length - start.len() - end.len())).into_bytes()
+}
+
+#[test]
+fn a_head_may_be_64_kib_long_and_no_longer() {
+    let (fits, long) = (with_head_of(MAX_HEAD), with_head_of(MAX_HEAD + 1));
+    let pieces = |answer: &[u8], size| in_pieces(&answer.chunks(size).collect::<Vec<_>>(), false);
+    for size in [100_000, 40_000, 1_000] {
+        assert!(matches!(pieces(&fits, size), Some(Ok(_))), "in pieces of {size}");
+        assert!(matches!(pieces(&long, size), Some(Err(CallError::Malformed(_)))), "in pieces of {size}");
+    }
+}
+
+#[test]
+fn a_head_without_an_end_is_refused_at_64_kib() {
+    let head = with_head_of(2 * MAX_HEAD);
+    let (most, rest) = head.split_at(MAX_HEAD);
+    let mut reader = AnswerReader::new(LIMIT);
+    for piece in most.chunks(1_000) {
+        assert!(matches!(reader.feed(piece), Ok(None)));
+    }
+    assert!(matches!(reader.feed(&rest[..1]), Err(CallError::Malformed(_))));
+}
+
 #[test]
 fn a_body_over_the_limit_is_too_large() {
     let ok = "HTTP/1.1 200 OK\r\n";
