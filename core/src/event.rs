@@ -100,9 +100,9 @@ pub enum Action {
 /// Why a call brought no usable answer. Timeouts are the gateway's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// A kept-alive connection was gone before a byte of the request was written: the API provably
-    /// never saw it.
-    #[error("the kept-alive connection was closed before the request was sent")]
+    /// The API provably never saw the request: its connection was gone before a byte of it was written, or
+    /// HTTP/2 says so (REFUSED_STREAM, or a stream above GOAWAY's last).
+    #[error("the connection ended, or HTTP/2 refused the request, before the API saw it")]
     Unsent,
     /// No connection could be made (resolving, connecting, TLS).
     #[error("cannot connect: {0}")]
