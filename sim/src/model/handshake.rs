@@ -135,10 +135,11 @@ impl Model {
             let other = &self.state.sockets[other];
             let Some(life) = other.life.filter(|life| self.state.lives[*life].may_be_ok()) else { return false };
             // Whom the gateway does not read, because it takes nothing, is not judged by its silence; nor is
-            // one that takes, bit by bit, of what stands before the ping.
+            // one that takes, bit by bit, of what stands before the ping: messages, or the 101.
             let unread = other.not_reading || !other.cuts.is_empty();
             let takes = other.took.is_some_and(|at| at >= socket.dialled) || self.owes(life);
-            other.spoke || unread || takes || config.on_duplicate == OnDuplicate::Reject
+            let takes_101 = other.answer.is_none() || other.answered_at >= socket.dialled;
+            other.spoke || unread || takes || takes_101 || config.on_duplicate == OnDuplicate::Reject
         });
         if spoke && config.on_duplicate != OnDuplicate::Replace {
             right.push(Right::Status(409));
