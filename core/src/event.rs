@@ -33,7 +33,7 @@ pub enum Event<'a> {
     /// Bytes came in. They are unmasked in place; the gateway keeps no reference to the buffer.
     Received(ConnId, &'a mut [u8]),
     /// The socket took the first so many bytes of what [`crate::Gateway::transmit`] gave.
-    /// Zero is news too: the socket is full.
+    /// Fewer than all, or zero, is news too: the socket is full.
     Sent(ConnId, usize),
     /// Nothing more will be read from the socket.
     SocketEnded(ConnId, SocketEnd),
