@@ -128,6 +128,10 @@ impl Gateway {
     /// A connect with a good handshake: to its home shard.
     pub(super) fn connect(&mut self, conn: ConnId, client: ClientId, handshake: Handshake, head: &Head) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if socket.eof {
+            // It stood behind an earlier request when its client left; nobody has been asked about it yet.
+            return self.close_socket(conn);
+        }
         let Wire::Http(http) = &mut socket.wire else { return };
         let connecting = Box::new(Connecting {
             peer: http.peer.address,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 use ws2http_core::SocketEnd;
 
-use crate::client::Frame;
-use crate::pair::pair;
+use crate::client::{Frame, handshake};
+use crate::pair::{pair, pair_of};
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
@@ -180,4 +180,22 @@ fn http_1_0_is_told_that_the_connection_is_kept() {
     assert_eq!(connection("GET /-/healthy HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").as_deref(), Some("keep-alive"));
     assert_eq!(connection("GET /-/healthy HTTP/1.0\r\n\r\n").as_deref(), Some("close"));
     assert_eq!(connection("GET /-/healthy HTTP/1.1\r\nHost: g\r\n\r\n"), None);
+}
+
+#[test]
+fn a_handshake_behind_a_request_that_came_before_the_half_close_asks_nobody() {
+    let mut pair = pair_of(2, |config| config.ping_interval = None);
+    // Some of them have their home on the other shard.
+    for id in ["a", "b", "c", "d", "e"] {
+        let sock = pair.socket();
+        pair.sock(sock).blocked = true;
+        pair.send(sock, "GET /-/healthy HTTP/1.1\r\nHost: g\r\n\r\n".to_owned() + &handshake(id, ""));
+        pair.end(sock, SocketEnd::Eof);
+        assert!(!pair.sock(sock).closed);
+        pair.unblock(sock);
+        assert_eq!(pair.sock(sock).take_http().status, 200);
+        assert!(pair.sock(sock).closed, "{id}");
+        assert!(pair.log.is_empty(), "{:?}", pair.log);
+    }
+    pair.assert_empty();
 }
