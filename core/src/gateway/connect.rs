@@ -252,6 +252,18 @@ impl Gateway {
         waiting.into_iter().for_each(|session| self.limit_wait(session));
     }
 
+    /// When nobody of this id is over any more, those who wait do so for a decision, however long it takes.
+    pub(super) fn lift_limits(&mut self, client: &ClientId) {
+        let Some(first) = self.router.first(&self.sessions, client) else { return };
+        if self.chain(first).any(|id| self.is_over(id)) {
+            return;
+        }
+        let sessions = self.chain(first).filter_map(|id| self.sessions.get(id));
+        let waiting = sessions.filter(|session| matches!(session.stage, Stage::Waiting));
+        let conns: Vec<ConnId> = waiting.filter_map(|session| session.socket).collect();
+        conns.into_iter().for_each(|conn| self.set_deadline(conn, Timestamp::NEVER));
+    }
+
     /// Moves the sessions of one id on as far as they can go now.
     pub(super) fn settle(&mut self, first: SessionId) {
         let Some(session) = self.sessions.get(first) else { return };

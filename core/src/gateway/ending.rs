@@ -210,6 +210,7 @@ impl Gateway {
         if !self.canary(Canary::SeatLeaked) {
             self.shared.clients.fetch_sub(1, Ordering::Relaxed);
         }
+        self.lift_limits(&client);
         if let Some(next) = next
             && was_first
         {

@@ -418,3 +418,52 @@ fn a_push_can_name_the_connection_that_is_to_replace_another() {
     assert_eq!(pair.sock(new).take_http().status, 101);
     assert_eq!(pair.sock(new).frames(), [Frame::Text("welcome".to_owned())]);
 }
+
+#[test]
+fn a_connect_waits_for_the_decision_about_the_one_before_it_though_both_had_waited_for_a_delete() {
+    let mut pair = with(OnDuplicate::Challenge);
+    let old = pair.open("a");
+    pair.end(old, SocketEnd::Eof);
+    let (new, next) = (pair.handshake("a"), pair.handshake("a"));
+    pair.pass(Duration::from_secs(1));
+    pair.answer(200, "");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.pass(Duration::from_secs(12));
+    assert!(pair.sock(next).received.is_empty(), "{}", String::from_utf8_lossy(&pair.sock(next).received));
+    pair.answer(403, "no");
+    assert_eq!(pair.sock(new).take_http().status, 403);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(next).take_http().status, 101);
+}
+
+#[test]
+fn a_connect_waits_for_the_decision_about_the_one_before_it_after_one_that_left_is_refused() {
+    let mut pair = with(OnDuplicate::Replace);
+    let _old = pair.open("a");
+    let (left, new, next) = (pair.handshake("a"), pair.handshake("a"), pair.handshake("a"));
+    pair.end(left, SocketEnd::Reset);
+    pair.answer(403, "no");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.pass(Duration::from_secs(12));
+    assert!(pair.sock(next).received.is_empty(), "{}", String::from_utf8_lossy(&pair.sock(next).received));
+    pair.answer(403, "no");
+    assert_eq!(pair.sock(new).take_http().status, 403);
+    pair.answer(403, "no");
+    assert_eq!(pair.sock(next).take_http().status, 403);
+}
+
+#[test]
+fn a_connect_waits_no_longer_than_the_handshake_timeout_while_another_of_its_id_is_over() {
+    let mut pair = with(OnDuplicate::Replace);
+    let old = pair.open("a");
+    let (new, next) = (pair.handshake("a"), pair.handshake("a"));
+    // Two are over, one behind the other.
+    pair.end(new, SocketEnd::Reset);
+    pair.end(old, SocketEnd::Eof);
+    pair.pass(Duration::from_secs(1));
+    pair.calls.swap(0, 1);
+    pair.answer(200, "");
+    assert_eq!(pair.asked(), ["GET /base/a"]);
+    pair.pass(Duration::from_secs(9));
+    assert_eq!(pair.sock(next).take_http().status, 503);
+}
