@@ -85,7 +85,8 @@ pub enum Action {
     },
     /// Give up a call: close its connection, send no [`Event::Reply`].
     CancelCall(CallId),
-    /// Carry the socket to another shard and give it to [`crate::Gateway::adopt`] there.
+    /// Carry the socket to another shard and give it to [`crate::Gateway::adopt`] there, also if it breaks on the
+    /// way: until then it counts as one of [`crate::Config::max_sockets`].
     HandOff(ConnId, ShardId, Box<HandOff>),
     /// Carry a message to another shard, as [`Event::Routed`].
     Route(ShardId, RouteMessage),

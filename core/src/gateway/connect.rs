@@ -146,7 +146,7 @@ impl Gateway {
             socket.deadline = Timestamp::NEVER;
             socket.wire = Wire::Handshake(connecting);
             self.admit(conn, client);
-        } else if self.drop_socket(conn).is_some() {
+        } else if self.take_socket(conn).is_some() {
             self.act(Action::HandOff(conn, home, Box::new(HandOff { client, connecting })));
         }
     }

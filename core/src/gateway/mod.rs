@@ -163,12 +163,11 @@ impl Gateway {
         conn
     }
 
-    /// A socket comes from another shard, by [`Action::HandOff`].
+    /// A socket comes from another shard, by [`Action::HandOff`]. It has been counted all the way.
     pub fn adopt(&mut self, now: Timestamp, handoff: HandOff, out: &mut Out) -> ConnId {
         self.enter(now, out);
         let (client, connecting) = handoff.into_parts();
         let conn = self.sockets.insert(Socket::new(Wire::Handshake(connecting), now)).into();
-        self.shared.sockets.fetch_add(1, Ordering::Relaxed);
         self.admit(conn, client);
         self.leave(out);
         conn

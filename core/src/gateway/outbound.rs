@@ -200,9 +200,15 @@ impl Gateway {
 
     /// Forgets a socket; its session goes on without it.
     pub(super) fn drop_socket(&mut self, conn: ConnId) -> Option<Socket> {
+        let socket = self.take_socket(conn)?;
+        self.shared.sockets.fetch_sub(1, Ordering::Relaxed);
+        Some(socket)
+    }
+
+    /// Takes a socket out of this shard. To the process it still counts.
+    pub(super) fn take_socket(&mut self, conn: ConnId) -> Option<Socket> {
         self.clear_send_queue(conn);
         let socket = self.sockets.remove(conn)?;
-        self.shared.sockets.fetch_sub(1, Ordering::Relaxed);
         self.http_sockets -= usize::from(matches!(socket.wire, Wire::Http(_)));
         if let Some(session) = socket.session.and_then(|id| self.sessions.get_mut(id)) {
             session.socket = None;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ws2http_core::{SocketEnd, Surface};
+use ws2http_core::{Action, Event, HandOff, Out, Peer, SocketEnd, Surface};
 
 use crate::client::{Frame, frame, handshake, text};
-use crate::pair::{pair, pair_of};
+use crate::pair::{Pair, pair, pair_of};
 
 #[test]
 fn one_connection_too_many_is_503_and_a_free_place_is_given_again() {
@@ -193,9 +193,9 @@ fn a_message_counts_until_all_of_it_is_written() {
     pair.sock(sock).blocked = true;
     assert_eq!(pair.push("a", &"x".repeat(800)).0, 200);
     let (shard, conn) = (pair.sock(sock).shard, pair.sock(sock).conn);
-    pair.event(shard, ws2http_core::Event::Sent(conn, 700));
+    pair.event(shard, Event::Sent(conn, 700));
     assert_eq!(pair.push("a", &"y".repeat(100)).0, 503);
-    pair.event(shard, ws2http_core::Event::Sent(conn, 104));
+    pair.event(shard, Event::Sent(conn, 104));
     assert_eq!(pair.push("a", &"y".repeat(100)).0, 200);
 }
 
@@ -281,4 +281,38 @@ fn one_socket_too_many_is_closed_unread_but_for_control_requests() {
     pair.end(idle, SocketEnd::Eof);
     let taken = pair.socket();
     assert!(!pair.sock(taken).closed);
+}
+
+#[test]
+fn a_socket_on_its_way_to_another_shard_counts() {
+    for drains in [false, true] {
+        let mut pair = pair_of(2, |config| config.max_sockets = 1);
+        // Of some ids one has its home on the other shard.
+        let (home, handoff) = ["a", "b", "c", "d", "e"].iter().find_map(|id| hand_off(&mut pair, id)).unwrap();
+        let refused = |pair: &mut Pair| {
+            let sock = pair.socket();
+            pair.sock(sock).closed
+        };
+        assert!(refused(&mut pair));
+        if drains {
+            pair.event(home, Event::Drain);
+        }
+        let conn = pair.shards[home].adopt(pair.now, handoff, &mut Out::new());
+        assert!(refused(&mut pair));
+        pair.event(home, Event::SocketEnded(conn, SocketEnd::Reset));
+        assert!(!refused(&mut pair));
+    }
+}
+
+/// A connect at shard 0 that its home, another shard, has not got yet.
+fn hand_off(pair: &mut Pair, id: &str) -> Option<(usize, HandOff)> {
+    let (mut out, peer) = (Out::new(), Peer { address: [192, 0, 2, 7].into(), surface: Surface::Public });
+    let conn = pair.shards[0].accept(pair.now, peer, &mut out);
+    pair.shards[0].handle(pair.now, Event::Received(conn, &mut handshake(id, "").into_bytes()), &mut out);
+    // Where its home is shard 0, it leaves again.
+    pair.shards[0].handle(pair.now, Event::SocketEnded(conn, SocketEnd::Reset), &mut out);
+    out.actions.into_iter().find_map(|action| match action {
+        Action::HandOff(_, home, handoff) => Some((usize::from(home.0), *handoff)),
+        _ => None,
+    })
 }
