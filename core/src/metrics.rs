@@ -137,6 +137,11 @@ impl Counters {
         self.pushes[result as usize] += 1;
     }
 
+    pub(crate) fn sent(&mut self, text: bool, bytes: usize) {
+        self.messages_sent[usize::from(!text)] += 1;
+        self.message_bytes_sent += bytes as u64;
+    }
+
     pub(crate) fn closed(&mut self, code: u16) {
         self.connections_closed += 1;
         let slot = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len());

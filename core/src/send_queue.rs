@@ -34,6 +34,11 @@ impl Chunk {
         Chunk { head: [0; 10], head_len: 0, payload }
     }
 
+    /// Whether this frame is a text message: its opcode says so.
+    pub(crate) fn is_text(&self) -> bool {
+        self.head[0] & 0x0f == 1
+    }
+
     fn len(&self) -> usize {
         usize::from(self.head_len) + self.payload.len()
     }
@@ -92,6 +97,11 @@ impl SendQueue {
     pub(crate) fn clear(&mut self, pool: &mut Pool<Chunk>) {
         pool.clear(&mut self.list);
         *self = SendQueue::new();
+    }
+
+    /// What is not wholly written, in order.
+    pub(crate) fn iter<'a>(&self, pool: &'a Pool<Chunk>) -> impl Iterator<Item = &'a Chunk> + use<'a> {
+        pool.iter(&self.list)
     }
 
     /// Copies what is to be written next, until `buffer` holds `limit` bytes.

@@ -384,6 +384,7 @@ impl Gateway {
         let response = upgrade_response(accept, accepted.protocol.as_deref(), &accepted.cookies);
         self.counters.connections_opened += 1;
         self.counters.active_connections += 1;
+        self.count_early(conn);
         self.enqueue_first(conn, response);
         self.arm(conn);
         let mut early = connecting.early;

@@ -141,12 +141,16 @@ impl Gateway {
         if bounded && !socket.send.takes(payload.len(), self.config.send_queue) {
             return ControlAnswer::Full;
         }
-        if !open && self.canary(Canary::QueuedPushTwice) {
-            self.enqueue_message(conn, text, payload.clone());
-        }
-        if open || !self.canary(Canary::QueuedPushDropped) {
+        if open {
             self.enqueue_message(conn, text, payload);
+            return ControlAnswer::Done(connection);
         }
-        if open { ControlAnswer::Done(connection) } else { ControlAnswer::Queued(connection) }
+        if self.canary(Canary::QueuedPushTwice) {
+            self.enqueue_early(conn, text, payload.clone());
+        }
+        if !self.canary(Canary::QueuedPushDropped) {
+            self.enqueue_early(conn, text, payload);
+        }
+        ControlAnswer::Queued(connection)
     }
 }

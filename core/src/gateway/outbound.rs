@@ -117,11 +117,24 @@ impl Gateway {
         self.enqueue(conn, Chunk { head, head_len, payload });
     }
 
+    /// Queues a message for an open connection.
     pub(super) fn enqueue_message(&mut self, conn: ConnId, text: bool, payload: Bytes) {
-        self.counters.messages_sent[usize::from(!text)] += 1;
-        self.counters.message_bytes_sent += payload.len() as u64;
+        self.counters.sent(text, payload.len());
+        self.enqueue_early(conn, text, payload);
+    }
+
+    /// Queues a message that waits for the 101; it counts as sent when that goes out.
+    pub(super) fn enqueue_early(&mut self, conn: ConnId, text: bool, payload: Bytes) {
         let data = if text { Data::Text } else { Data::Binary };
         self.enqueue_frame(conn, OpCode::Data(data), payload);
+    }
+
+    /// Counts the messages that have waited for the 101.
+    pub(super) fn count_early(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get(conn) else { return };
+        for message in socket.send.iter(&self.chunks) {
+            self.counters.sent(message.is_text(), message.payload.len());
+        }
     }
 
     pub(super) fn enqueue_control(&mut self, conn: ConnId, control: Control, payload: Bytes) {

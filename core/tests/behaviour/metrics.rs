@@ -54,3 +54,27 @@ fn pushes_are_counted_by_result() {
         assert_eq!(pair.metric(&format!("ws2http_pushes_total{{result=\"{result}\"}}")), 1);
     }
 }
+
+#[test]
+fn a_push_that_waits_for_the_101_counts_as_sent_when_its_client_is_let_in() {
+    for (status, sent_then, sent_later) in [(403, [0, 0, 0], [0, 0, 0]), (200, [2, 1, 7], [3, 1, 8])] {
+        let mut pair = pair(|_| {});
+        let _sock = pair.handshake("a");
+        assert_eq!((pair.push("a", "four").0, pair.push("a", "").0), (202, 202));
+        let binary = "Content-Type: application/octet-stream\r\nContent-Length: 3";
+        assert_eq!(pair.control(&format!("POST /a HTTP/1.1\r\nHost: g\r\n{binary}\r\n\r\nabc")).status, 202);
+        let sent = |pair: &mut crate::pair::Pair| {
+            [
+                "ws2http_messages_sent_total{type=\"text\"}",
+                "ws2http_messages_sent_total{type=\"binary\"}",
+                "ws2http_message_bytes_sent_total",
+            ]
+            .map(|name| pair.metric(name))
+        };
+        assert_eq!(sent(&mut pair), [0, 0, 0]);
+        pair.answer(status, "ok");
+        assert_eq!(sent(&mut pair), sent_then);
+        pair.push("a", "x");
+        assert_eq!(sent(&mut pair), sent_later);
+    }
+}
