@@ -20,6 +20,8 @@ const WIDEST_WINDOW: usize = 256;
 pub(crate) struct Retries {
     pausing: BinaryHeap<Reverse<(Timestamp, SessionId)>>,
     ready: VecDeque<SessionId>,
+    /// Until when each is repeated, in order, as all have equally long; those of ended sessions are swept out.
+    ends: VecDeque<(Timestamp, SessionId)>,
     in_flight: usize,
     window: usize,
     rng: fastrand::Rng,
@@ -30,6 +32,7 @@ impl Retries {
         Retries {
             pausing: BinaryHeap::new(),
             ready: VecDeque::new(),
+            ends: VecDeque::new(),
             in_flight: 0,
             window: 1,
             rng: fastrand::Rng::with_seed(seed),
@@ -45,6 +48,33 @@ impl Retries {
 
     pub(crate) fn push(&mut self, at: Timestamp, session: SessionId) {
         self.pausing.push(Reverse((at, session)));
+    }
+
+    /// Remembers until when a session is repeated. Each call names a time no earlier than the one before.
+    pub(crate) fn limit(&mut self, end: Timestamp, session: SessionId) {
+        self.ends.push_back((end, session));
+    }
+
+    /// When the time of the next one is over.
+    pub(crate) fn next_end(&self) -> Option<Timestamp> {
+        self.ends.front().map(|(end, _)| *end)
+    }
+
+    /// A session whose time is over, or that is gone.
+    pub(crate) fn over(&mut self, now: Timestamp, is_there: impl Fn(SessionId) -> bool) -> Option<SessionId> {
+        self.ends.pop_front_if(|(end, session)| *end <= now || !is_there(*session)).map(|(_, session)| session)
+    }
+
+    /// Drops the entries of sessions that are gone when they are most of a queue: one that hangs at the front
+    /// must not keep them.
+    pub(crate) fn sweep(&mut self, sessions: usize, is_there: impl Fn(SessionId) -> bool) {
+        let most = 2 * sessions + 1024;
+        if self.ready.len() > most {
+            self.ready.retain(|session| is_there(*session));
+        }
+        if self.ends.len() > most {
+            self.ends.retain(|(_, session)| is_there(*session));
+        }
     }
 
     /// When the next pause ends.
@@ -112,6 +142,35 @@ mod tests {
             let pause = retries.pause(attempts);
             assert!(pause <= full && pause >= full / 2, "{attempts}: {pause:?}");
         }
+    }
+
+    #[test]
+    fn one_that_hangs_does_not_keep_the_entries_of_those_that_are_gone() {
+        let mut retries = Retries::new(7);
+        for slot in 0..10_000 {
+            retries.push(Timestamp::ZERO, session(slot));
+            retries.limit(Timestamp::from_micros(1), session(slot));
+        }
+        retries.wake(Timestamp::ZERO);
+        let is_there = |other| [session(0), session(5000)].contains(&other);
+        retries.sweep(10_000, is_there);
+        assert_eq!((retries.ready.len(), retries.ends.len()), (10_000, 10_000));
+        retries.sweep(2, is_there);
+        assert_eq!(retries.ready, [session(0), session(5000)]);
+        assert_eq!(retries.over(Timestamp::ZERO, is_there), None);
+        let over = std::iter::from_fn(|| retries.over(Timestamp::from_micros(1), is_there));
+        assert_eq!(over.collect::<Vec<_>>(), [session(0), session(5000)]);
+    }
+
+    #[test]
+    fn the_first_that_is_still_there_says_when_a_time_is_over() {
+        let mut retries = Retries::new(7);
+        for slot in 0..3 {
+            retries.limit(Timestamp::from_micros(slot.into()), session(slot));
+        }
+        let is_there = |other| other == session(2);
+        while retries.over(Timestamp::ZERO, is_there).is_some() {}
+        assert_eq!(retries.next_end(), Some(Timestamp::from_micros(2)));
     }
 
     #[test]

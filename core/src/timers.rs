@@ -52,7 +52,7 @@ pub enum TimerReason {
     Socket,
     /// A call to the API has taken too long.
     Call,
-    /// A `DELETE` is due for its repeat.
+    /// A `DELETE` is due for its repeat, or has been repeated long enough.
     Disconnect,
     /// The drain closes the next client or ends.
     Drain,

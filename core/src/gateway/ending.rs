@@ -122,16 +122,30 @@ impl Gateway {
         let Stage::Ending(ending) = &mut session.stage else { return };
         let attempts = ending.attempts;
         ending.step = EndingStep::Pausing;
+        let first = ending.failing_since == Timestamp::NEVER;
         ending.failing_since = ending.failing_since.min(self.now);
-        let since = ending.failing_since;
+        let end = ending.failing_since + self.config.disconnect_retry;
         let longest = if self.drain.is_some() { PAUSE_IN_DRAIN } else { Duration::MAX };
         let due = self.now + self.retries.pause(attempts).min(longest);
-        let drained = self.repeats_end().is_some_and(|end| due > end);
-        if drained || due > since + self.config.disconnect_retry {
-            self.lose_disconnect(id);
-        } else {
-            self.retries.push(due, id);
+        let drained = self.repeats_end().is_some_and(|last| due > last);
+        if drained || due > end {
+            return self.lose_disconnect(id);
         }
+        self.retries.push(due, id);
+        if first {
+            self.retries.limit(end, id);
+        }
+    }
+
+    /// Gives up those that have waited for their turn too long. What is under way may still be taken.
+    pub(super) fn end_repeats(&mut self) {
+        while let Some(id) = self.retries.over(self.now, |id| self.sessions.get(id).is_some()) {
+            let stage = self.sessions.get(id).map(|session| &session.stage);
+            if matches!(stage, Some(Stage::Ending(ending)) if ending.step == EndingStep::Pausing) {
+                self.lose_disconnect(id);
+            }
+        }
+        self.retries.sweep(self.sessions.len(), |id| self.sessions.get(id).is_some());
     }
 
     /// Sends the repeats whose time has come, as many as the window lets through.

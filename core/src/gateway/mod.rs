@@ -210,6 +210,7 @@ impl Gateway {
             (self.calls.next_deadline(), TimerReason::Call),
             (self.calls.next_impatient(), TimerReason::Call),
             (self.retries.next_due(), TimerReason::Disconnect),
+            (self.retries.next_end(), TimerReason::Disconnect),
             (self.drain_due(), TimerReason::Drain),
         ];
         let timed = candidates.into_iter().filter_map(|(at, reason)| at.map(|at| (at, reason)));

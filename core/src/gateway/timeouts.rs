@@ -43,6 +43,7 @@ impl Gateway {
         }
         self.retries.wake(self.now);
         self.start_repeats();
+        self.end_repeats();
         self.continue_drain();
         let sockets = &self.sockets;
         self.timers.sweep(sockets.len(), |at, conn| sockets.get(conn).is_some_and(|socket| socket.armed == at));

@@ -240,3 +240,32 @@ fn the_size_of_the_answer_to_a_delete_does_not_matter() {
     pair.fail(CallError::TooLarge(StatusCode::SERVICE_UNAVAILABLE));
     assert_eq!(pair.metric("ws2http_disconnects_pending"), 1);
 }
+
+#[test]
+fn a_delete_that_waits_for_others_to_be_repeated_is_given_up_after_disconnect_retry() {
+    let mut pair = pair(|config| config.disconnect_retry = Duration::from_secs(20));
+    for sock in [pair.open("a"), pair.open("b")] {
+        pair.end(sock, SocketEnd::Eof);
+        pair.answer(503, "");
+    }
+    // While they fail, one repeat is under way at a time; this one hangs.
+    pair.pass(Duration::from_secs(1));
+    let hanging = pair.asked();
+    assert_eq!(hanging.len(), 1);
+    let waiting = if hanging[0] == "DELETE /base/a" { "b" } else { "a" };
+    let lost = |pair: &mut Pair| pair.metric("ws2http_disconnects_lost_total");
+    pair.pass(Duration::from_millis(18_900));
+    assert_eq!(lost(&mut pair), 0);
+    pair.pass(Duration::from_millis(100));
+    assert_eq!((lost(&mut pair), pair.metric("ws2http_disconnects_pending")), (1, 1));
+    let back = pair.handshake(waiting);
+    assert_eq!(pair.asked(), [hanging[0].clone(), format!("GET /base/{waiting}")]);
+    pair.calls.swap(0, 1);
+    pair.answer(200, "ok");
+    assert_eq!(pair.sock(back).take_http().status, 101);
+    // What is under way may still be taken.
+    pair.answer(200, "");
+    assert_eq!((lost(&mut pair), pair.metric("ws2http_disconnects_pending")), (1, 0));
+    pair.pass(Duration::from_secs(30));
+    assert_eq!(lost(&mut pair), 1);
+}
