@@ -77,6 +77,11 @@ impl Retries {
         }
     }
 
+    /// Whether a session waits for its repeat.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !(self.pausing.is_empty() && self.ready.is_empty())
+    }
+
     /// When the next pause ends.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.pausing.peek().map(|Reverse((at, _))| *at)

@@ -60,18 +60,22 @@ impl Gateway {
 
     /// When the drain has something to do.
     pub(super) fn drain_due(&self) -> Option<Timestamp> {
-        let drain = self.drain.as_ref()?;
-        if drain.done {
+        let drain = self.drain.as_ref().filter(|drain| !drain.done)?;
+        // What comes up late is due until it is done.
+        let repeats = self.repeats_end().filter(|_| self.retries.has_waiting());
+        let calls = self.drain_end().filter(|_| !self.calls.is_empty());
+        [self.next_goodbye(drain), repeats, calls].into_iter().flatten().min()
+    }
+
+    /// When the next open client is sent away.
+    fn next_goodbye(&self, drain: &Drain) -> Option<Timestamp> {
+        if drain.closed >= drain.total {
             return None;
         }
-        if drain.closed < drain.total {
-            // Rounded up: when it comes, `goal` has moved on.
-            let micros = (u128::from(drain.closed) + 1) * self.config.drain.as_micros();
-            let micros = u64::try_from(micros.div_ceil(u128::from(drain.total))).unwrap_or(u64::MAX);
-            return Some(drain.started + Duration::from_micros(micros));
-        }
-        let ends = [self.repeats_end(), self.drain_end()];
-        ends.into_iter().flatten().find(|end| *end > self.now)
+        // Rounded up: when it comes, `goal` has moved on.
+        let micros = (u128::from(drain.closed) + 1) * self.config.drain.as_micros();
+        let micros = u64::try_from(micros.div_ceil(u128::from(drain.total))).unwrap_or(u64::MAX);
+        Some(drain.started + Duration::from_micros(micros))
     }
 
     pub(super) fn continue_drain(&mut self) {

@@ -182,3 +182,27 @@ fn an_api_that_comes_back_late_in_a_drain_still_gets_its_delete() {
     pair.answer(200, "");
     assert_eq!((pair.drained, pair.metric("ws2http_disconnects_lost_total")), (1, 0));
 }
+
+#[test]
+fn what_is_due_in_a_drain_is_done_though_something_else_happens_just_then() {
+    let mut pair = pair(|config| config.ping_interval = None);
+    let hangs = pair.open("a");
+    for sock in [pair.open("b"), pair.open("c")] {
+        pair.end(sock, SocketEnd::Eof);
+        pair.answer(503, "");
+    }
+    // One repeat hangs, the other one waits for it.
+    pair.pass(Duration::from_secs(1));
+    pair.send(hangs, [text("1"), text("2")].concat());
+    pair.end(hangs, SocketEnd::Reset);
+    pair.event(0, Event::Drain);
+    let mut something_happens_after = |seconds| {
+        pair.pass(Duration::from_secs(seconds) - Duration::from_micros(1));
+        pair.now = pair.now + Duration::from_micros(1);
+        assert_eq!(pair.control("GET /-/healthy HTTP/1.1\r\nHost: g\r\n\r\n").status, 200);
+        pair.pass(Duration::ZERO);
+        (pair.metric("ws2http_disconnects_lost_total"), pair.drained)
+    };
+    assert_eq!(something_happens_after(15), (1, 0));
+    assert_eq!(something_happens_after(60), (3, 1));
+}
