@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::Gateway;
 use super::canary::Canary;
 use super::connect::Denial;
-use crate::Timestamp;
+use super::outbound::LINGER;
 use crate::call::CallFailure;
 use crate::event::{Action, Report};
 use crate::session::{SessionId, Stage};
+use crate::{Config, Timestamp};
 
 /// How far the drain is.
 #[derive(Debug)]
@@ -19,7 +20,17 @@ pub(super) struct Drain {
     closed: u64,
     /// Sessions up to this slot have been sent away.
     cursor: u32,
+    /// When the last session had ended.
+    nobody_since: Option<Timestamp>,
     done: bool,
+}
+
+impl Drain {
+    /// After this no socket is waited for: those of the last sessions need no longer, and clients that are
+    /// refused come without end.
+    fn sockets_end(&self, config: &Config) -> Option<Timestamp> {
+        self.nobody_since.map(|since| since + config.close_timeout + LINGER)
+    }
 }
 
 impl Gateway {
@@ -28,7 +39,7 @@ impl Gateway {
             return;
         }
         let total = self.counters.active_connections;
-        self.drain = Some(Drain { started: self.now, total, closed: 0, cursor: 0, done: false });
+        self.drain = Some(Drain { started: self.now, total, closed: 0, cursor: 0, nobody_since: None, done: false });
         if !self.canary(Canary::DrainForgetsWaiting) {
             self.refuse_waiting();
         }
@@ -64,7 +75,8 @@ impl Gateway {
         // What comes up late is due until it is done.
         let repeats = self.repeats_end().filter(|_| self.retries.has_waiting());
         let calls = self.drain_end().filter(|_| !self.calls.is_empty());
-        [self.next_goodbye(drain), repeats, calls].into_iter().flatten().min()
+        let sockets = drain.sockets_end(&self.config);
+        [self.next_goodbye(drain), repeats, calls, sockets].into_iter().flatten().min()
     }
 
     /// When the next open client is sent away.
@@ -132,11 +144,14 @@ impl Gateway {
 
     /// Tells the driver when nothing is left.
     pub(super) fn end_drain(&mut self) {
-        let idle = self.sessions.is_empty() && self.calls.is_empty() && self.sockets.len() == self.http_sockets;
-        if let Some(drain) = &mut self.drain
-            && idle
-            && !drain.done
-        {
+        let Some(drain) = self.drain.as_mut().filter(|drain| !drain.done) else { return };
+        if !self.sessions.is_empty() || !self.calls.is_empty() {
+            return;
+        }
+        // It stays so, as all connects are refused.
+        drain.nobody_since.get_or_insert(self.now);
+        let late = drain.sockets_end(&self.config).is_some_and(|end| end <= self.now);
+        if late || self.sockets.len() == self.http_sockets {
             drain.done = true;
             self.act(Action::Drained);
         }

@@ -20,7 +20,7 @@ use crate::ws::{close_payload, frame_head};
 const TRANSMIT: usize = 64 * 1024;
 
 /// How long bytes are read and thrown away after FIN.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Copies the next bytes for the socket.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use ws2http_core::{CallError, Event, Report, SocketEnd};
 
-use crate::client::{Frame, close, text};
+use crate::client::{Frame, close, handshake, text};
 use crate::pair::{Pair, pair};
 
 fn closed(pair: &mut Pair, socks: &[usize]) -> usize {
@@ -181,6 +181,35 @@ fn an_api_that_comes_back_late_in_a_drain_still_gets_its_delete() {
     pair.pass(Duration::from_secs(1));
     pair.answer(200, "");
     assert_eq!((pair.drained, pair.metric("ws2http_disconnects_lost_total")), (1, 0));
+}
+
+#[test]
+fn clients_that_are_refused_again_and_again_do_not_hold_the_end_up() {
+    for request in [handshake("b", ""), "GET /-/healthy HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n".to_owned()] {
+        let mut pair = pair(|_| {});
+        let sock = pair.open("a");
+        pair.event(0, Event::Drain);
+        pair.end(sock, SocketEnd::Eof);
+        let mut stubborn = Vec::new();
+        for round in 0..9 {
+            if round == 2 {
+                pair.answer(200, "");
+            }
+            assert_eq!(pair.drained, 0, "{round}");
+            let sock = pair.socket();
+            pair.send(sock, &request);
+            stubborn.push(sock);
+            pair.pass(Duration::from_millis(900));
+        }
+        // --close-timeout and a second after the DELETE; the last one has not been closed yet.
+        assert_eq!((pair.drained, pair.sock(stubborn[8]).closed), (1, false));
+        for sock in stubborn {
+            assert!([200, 503].contains(&pair.sock(sock).take_http().status));
+            assert!(pair.sock(sock).fin);
+        }
+        pair.pass(Duration::from_secs(100));
+        assert_eq!(pair.drained, 1);
+    }
 }
 
 #[test]
