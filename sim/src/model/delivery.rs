@@ -108,9 +108,12 @@ impl Model {
         replies.chain(pushes.map(|(index, push)| (Source::Push(index), push.heard.is_some()))).collect()
     }
 
-    /// Something that was queued for this connection has not been heard yet.
-    pub(super) fn owes(&self, life: LifeId) -> bool {
-        self.queued(life).iter().any(|(_, heard)| !heard)
+    /// Something may stand in the queue of this connection that has not been heard yet.
+    pub(super) fn may_owe(&self, life: LifeId) -> bool {
+        let state = &self.state.lives[life];
+        let pushes = &self.state.clients[&state.client].pushes;
+        state.replies.iter().any(|reply| !reply.heard)
+            || pushes.iter().any(|push| push.heard.is_none() && push.may_reach(&state.connection))
     }
 
     fn judge_order(&mut self, life: LifeId, source: Source, payload: &Payload) {

@@ -137,7 +137,7 @@ impl Model {
             // Whom the gateway does not read, because it takes nothing, is not judged by its silence; nor is
             // one that takes, bit by bit, of what stands before the ping: messages, or the 101.
             let unread = other.not_reading || !other.cuts.is_empty();
-            let takes = other.took.is_some_and(|at| at >= socket.dialled) || self.owes(life);
+            let takes = other.took.is_some_and(|at| at >= socket.dialled) || self.may_owe(life);
             let takes_101 = other.answer.is_none() || other.answered_at >= socket.dialled;
             other.spoke || unread || takes || takes_101 || config.on_duplicate == OnDuplicate::Reject
         });
