@@ -96,7 +96,7 @@ impl Model {
             Observation::Metrics(samples) => self.scraped(samples),
             Observation::DisconnectLost(connection) => self.disconnect_lost(&connection),
             Observation::DrainBegun => self.state.drain = self.state.drain.or(Some(at)),
-            Observation::Drained => self.state.drained = true,
+            Observation::Drained => self.drained(),
             Observation::Killed => self.killed(),
             Observation::Holdings(holdings) => self.holds(holdings),
             Observation::Settled => self.settled(),
@@ -147,6 +147,17 @@ impl Model {
     fn drain_end(&self) -> Option<Timestamp> {
         let config = &self.settings.config;
         self.state.drain.map(|at| at + config.drain + config.close_timeout + config.api_timeout)
+    }
+
+    /// The drain has ended. For sockets it may wait somewhat longer than for calls (section 8).
+    fn drained(&mut self) {
+        self.state.drained = true;
+        let rest = self.settings.config.close_timeout + Duration::from_secs(1) + self.api_slack();
+        let limit = self.drain_end().map(|end| end + rest);
+        let (began, now) = (self.state.drain, self.now);
+        self.judge(Law::Drain, limit.is_some_and(|limit| now <= limit), || {
+            format!("the drain that began at {began:?} has ended only now")
+        });
     }
 
     /// What may be late by then: both ways to the API, and the gateway's timer.

@@ -68,12 +68,15 @@ impl Plan {
                 features.insert(*feature);
             }
         }
-        let config = draw_config(draw);
+        let mut config = draw_config(draw);
         let fastest = config.pong_timeout.min(config.send_timeout).as_micros() as u64;
         // A client that answers at once must not look dead.
         let longest = (*draw.pick(&[20_000, 1_000, 200, 100_000])).min(fastest / 8);
         let window = if features.contains(&Feature::SmallWindow) { *draw.pick(&[300, 16, 2000]) } else { 65_536 };
-        // Nor one that gets what waits for it a window at a time.
+        // Nor one that gets what waits for it a window at a time, of which there must not be too many.
+        if features.contains(&Feature::SmallWindow) {
+            config.send_queue = config.send_queue.min(20_000);
+        }
         let windows = 1 + config.send_queue.min(20_000) as u64 / window;
         let longest = longest.min(fastest / 8 / windows).max(1);
         let lateness = millis(if features.contains(&Feature::LateWakes) { *draw.pick(&[5, 20, 1]) } else { 0 });
