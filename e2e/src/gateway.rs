@@ -128,6 +128,25 @@ impl Gateway {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("list descriptors").count()
     }
 
+    /// Open descriptors while nobody is connected. Right after the start some of its threads
+    /// may not have opened theirs, but all of them answer a scrape.
+    ///
+    /// # Panics
+    /// When their number does not settle.
+    pub async fn idle_descriptors(&self) -> usize {
+        self.metrics().await;
+        within("the gateway's descriptors to settle", async {
+            loop {
+                let count = self.descriptors();
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                if self.descriptors() == count {
+                    return count;
+                }
+            }
+        })
+        .await
+    }
+
     /// Scrapes the metrics.
     ///
     /// # Panics

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::gateway::Gateway;
 use crate::http;
 use crate::raw::Raw;
-use crate::wait::{found_by, until, within};
+use crate::wait::{found_by, until};
 
 /// The gateway binary under test.
 #[derive(Clone, Debug)]
@@ -163,25 +163,6 @@ impl Rig {
             (404, None) => None,
             _ => panic!("HEAD /{id}: {answer:?}"),
         }
-    }
-
-    /// The gateway's descriptors while nobody is connected. Right after the start some of its threads
-    /// may not have opened theirs, but all of them answer a scrape.
-    ///
-    /// # Panics
-    /// When their number does not settle.
-    pub async fn idle_descriptors(&self) -> usize {
-        self.gateway.metrics().await;
-        within("the gateway's descriptors to settle", async {
-            loop {
-                let count = self.gateway.descriptors();
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                if self.gateway.descriptors() == count {
-                    return count;
-                }
-            }
-        })
-        .await
     }
 
     /// Waits until no connection to the API is left and the gateway could notice: either it has no more

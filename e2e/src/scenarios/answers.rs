@@ -54,7 +54,7 @@ async fn answers_in_every_framing(binary: Binary) {
         }
     });
     let rig = rig.await;
-    let idle = rig.idle_descriptors().await;
+    let idle = rig.gateway.idle_descriptors().await;
     let mut client = rig.connect("a").await;
     let framings = [
         "plain", "chunked", "until close", "closing", "closed", "half closed", "dripping", "1.0", "no reason", "continue",

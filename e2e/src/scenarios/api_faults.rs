@@ -39,7 +39,7 @@ async fn resets_before_reading(binary: Binary) {
 
 async fn restarts_between_calls(binary: Binary) {
     let mut rig = binary.rig("", echo).await;
-    let idle = rig.idle_descriptors().await;
+    let idle = rig.gateway.idle_descriptors().await;
     let mut client = rig.connect("a").await;
     for round in 0..5 {
         let text = format!("round {round}");
@@ -114,7 +114,7 @@ async fn answers_nobody_asked_for(binary: Binary) {
 async fn closing_after_each_answer(binary: Binary) {
     for answer in [|answer: Answer| answer.closing(), |answer: Answer| answer.then(Then::Close)] {
         let rig = binary.rig("", move |request: &Request| answer(echo(request))).await;
-        let idle = rig.idle_descriptors().await;
+        let idle = rig.gateway.idle_descriptors().await;
         let mut client = rig.connect("a").await;
         for number in 0..10 {
             rig.no_api_connections(idle + 1).await;

@@ -158,7 +158,7 @@ async fn clients_do_not_wait_for_each_other(binary: Binary) {
 
 async fn idle_connection_closed_by_the_api(binary: Binary) {
     let rig = binary.rig("", echo).await;
-    let idle = rig.idle_descriptors().await;
+    let idle = rig.gateway.idle_descriptors().await;
     let mut client = rig.connect("a").await;
     for round in 0..20 {
         if round % 2 == 0 {
