@@ -148,8 +148,8 @@ async fn slow_head(binary: Binary) {
     let answer = drip.await;
     assert_eq!(answer.status, 408, "{answer:?}");
     assert!(start.elapsed() >= Duration::from_millis(550), "after {:?}", start.elapsed());
-    let mut silent = rig.raw().await;
     let start = Instant::now();
+    let mut silent = rig.raw().await;
     silent.write(b"POST /a HT").await;
     assert_eq!(silent.answer().await.status, 408);
     assert!(start.elapsed() >= Duration::from_millis(550), "after {:?}", start.elapsed());

@@ -13,8 +13,8 @@ super::scenarios!["liveness":
 
 async fn quiet_clients_are_pinged(binary: Binary) {
     let rig = binary.rig("--ping-interval 200ms --pong-timeout 10s", echo).await;
-    let mut raw = rig.open("a").await;
     let start = Instant::now();
+    let mut raw = rig.open("a").await;
     for _ in 0..4 {
         let ping = raw.frame().await;
         assert_eq!(ping.opcode, PING);
