@@ -53,7 +53,7 @@ fn a_connection_that_the_api_closed_is_not_used() {
 #[test]
 fn a_call_that_is_given_up_closes_its_connection() {
     run(async {
-        let world = World::start(|config| config.api_timeout = Duration::from_millis(100)).await;
+        let world = World::start(|config| config.api_timeout = Duration::from_secs(1)).await;
         let (mut client, mut api) = world.connect("alice").await;
         client.send("no answer").await;
         assert_eq!(api.request().await.1, "no answer");
@@ -120,7 +120,7 @@ fn only_so_many_idle_connections_are_kept() {
         let mut closed = 0;
         let mut open = Vec::new();
         for mut api in apis {
-            match tokio::time::timeout(Duration::from_millis(100), api.closed()).await {
+            match tokio::time::timeout(Duration::from_secs(1), api.closed()).await {
                 Ok(()) => closed += 1,
                 Err(_) => open.push(api),
             }

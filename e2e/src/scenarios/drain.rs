@@ -126,7 +126,8 @@ async fn no_new_connects(binary: Binary) {
 }
 
 async fn closes_are_spread(binary: Binary) {
-    let mut rig = binary.rig("--drain 2s", echo).await;
+    // So long that a machine that stands still for a second does not make it look like one go.
+    let mut rig = binary.rig("--drain 4s", echo).await;
     let mut clients = Vec::new();
     for index in 0..40 {
         clients.push(rig.connect(&format!("c{index}")).await);
@@ -140,9 +141,9 @@ async fn closes_are_spread(binary: Binary) {
     let mut times = times.await;
     times.sort();
     let (first, last) = (times[0], times[39]);
-    assert!(last - first > Duration::from_secs(1), "spread over --drain, not within {:?}", last - first);
-    assert!(last < Duration::from_secs(8), "the last after {last:?}");
-    assert!(times[30] - times[10] > Duration::from_millis(200), "not all in one go: {times:?}");
+    assert!(last - first > Duration::from_secs(2), "spread over --drain, not within {:?}", last - first);
+    assert!(last < Duration::from_secs(10), "the last after {last:?}");
+    assert!(times[30] - times[10] > Duration::from_millis(400), "not all in one go: {times:?}");
     drop(clients);
     exits_with(&mut rig, 0).await;
     rig.api.settled().await;
