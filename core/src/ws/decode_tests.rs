@@ -189,7 +189,9 @@ proptest! {
             items.truncate(close + 1);
         }
         let bad_close = violation.is_some_and(|violation| violation.reason == "invalid close code");
-        prop_assume!(!bad_close);
+        // tungstenite does not know this code; IANA does.
+        let unknown = matches!(items.last(), Some(Item::Close(close)) if close.code == 1014);
+        prop_assume!(!bad_close && !unknown);
         let (theirs, they_refused) = tungstenite_decode(&bytes);
         prop_assert_eq!(items, theirs);
         prop_assert_eq!(refused, they_refused);
