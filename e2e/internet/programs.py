@@ -15,17 +15,21 @@ import time
 
 SECONDS = 20  # how long a start or an end may take
 started = []  # every program that still has to be ended
+given = set()  # the free ports given out: nothing may listen on one yet
 
 
 def free_port():
     """A port that nothing listens on, below those that the system gives to outgoing connections."""
     for _ in range(1000):
         port = random.randint(10_000, 30_000)
+        if port in given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            given.add(port)
             return port
     raise RuntimeError("no free port found between 10000 and 30000")
 

@@ -27,6 +27,7 @@ from strict_cases import AUTH, CASES
 from websocket import PING, PONG, WebSocket, frame
 
 QUIET = 0.15  # seconds without a byte after which nothing more is expected
+PATIENCE = 5  # seconds for what has to come; less than --handshake-timeout, which closes connections too
 MARK = "marked-by-the-proxy"
 
 
@@ -56,18 +57,18 @@ class Place:
     async def start_proxy(self):
         pass
 
-    async def exchange(self, sent, methods=()):
-        """Sends bytes; gives the answers and whether the other side closed."""
+    async def exchange(self, sent, methods=(), answers=0, closes=False):
+        """Sends bytes; gives the answers and whether the other side closed. So many answers, and a close, are waited for."""
         reader, writer = await wire.open_connection(self.port)
         received, closed = b"", False
         try:
             writer.write(sent)
             while not closed:
-                async with asyncio.timeout(QUIET if received else 10 * QUIET):
-                    more = await reader.read(1 << 16)
+                due = closes or received.count(b"HTTP/1.") < answers
+                more = await next_bytes(reader, PATIENCE if due else QUIET if received else 10 * QUIET)
+                if more is None:
+                    break
                 received, closed = received + more, not more
-        except TimeoutError:
-            pass
         except ConnectionError:
             closed = True
         finally:
@@ -92,7 +93,8 @@ class Place:
             messages.append(payload)
 
     async def run_case(self, case):
-        answers, closed = await self.exchange(case.sent, case.methods)
+        due = {} if self.kind else {"answers": len(case.answers), "closes": case.closed}
+        answers, closed = await self.exchange(case.sent, case.methods, **due)
         statuses = [answer.status for answer in answers]
         self.statuses[tuple(statuses)] += 1
         self.judge(case, statuses, closed, await self.heard())
@@ -177,6 +179,16 @@ class BehindNginxKeepAlive(BehindNginx):
 
 
 PLACES = [Place, BehindHAProxy, BehindHAProxyKeepAlive, BehindNginx, BehindNginxKeepAlive]
+
+
+async def next_bytes(reader, seconds):
+    """What comes next, empty at the end; None if nothing does within `seconds`. What is there already counts, also where
+    this program itself was held up for so long."""
+    reading = asyncio.create_task(reader.read(1 << 16))
+    await asyncio.wait([reading], timeout=seconds)
+    if reading.done():
+        return reading.result()
+    reading.cancel()
 
 
 async def answers_in(received, methods):
