@@ -250,7 +250,9 @@ fn an_api_that_cannot_be_had_is_a_connect_error() {
         // Past its timeout a call has no end of its own: so it is where names are never answered for.
         let (tell, told) = mpsc::channel();
         let request = request(host);
-        thread::spawn(move || tell.send(send(&mut Clients::new(10), request)));
+        thread::spawn(move || {
+            let _too_late = tell.send(send(&mut Clients::new(10), request));
+        });
         let ended = told.recv_timeout(TIMEOUT + Duration::from_secs(10));
         let error = ended.unwrap_or_else(|_| panic!("{host}: nothing in {TIMEOUT:?}, not even from DNS")).unwrap_err();
         assert!(matches!(error, CallError::Connect(_)), "{host}: {error}");
