@@ -10,7 +10,10 @@ use super::commit;
 
 /// The one command that replays a run.
 fn replay(scenario: &Scenario, options: &Options) -> String {
-    let mut line = format!("cargo run --release -p ws2http-sim -- run {} --seed {}", scenario.name, options.seed);
+    // As this program was built: deliberate bugs are not in every one.
+    let built = if cfg!(feature = "canaries") { " --no-default-features --features canaries" } else { "" };
+    let Options { seed, .. } = options;
+    let mut line = format!("cargo run --release -p ws2http-sim{built} -- run {} --seed {seed}", scenario.name);
     for (name, value) in &options.set {
         let _ = write!(line, " --set {name}={value}");
     }
