@@ -31,7 +31,7 @@ pub(crate) type Ended = Result<Response<Bytes>, CallError>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     Free,
-    /// Not before one of its calls has ended.
+    /// Not before one of its calls has ended, or the API allows more.
     Full,
     /// Not any more: the connection has ended, or the API has said that it will.
     Gone,
@@ -91,7 +91,7 @@ impl Streams {
         if self.ended.is_some() {
             return Room::Gone;
         }
-        // Nobody waits for room here: it is looked for again when a call has ended.
+        // Nobody waits for room here: it is looked for again whenever the connection has moved on.
         match self.send.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Err(_)) => Room::Gone,
             Poll::Ready(Ok(())) if self.exchanges.len() < self.most() => Room::Free,

@@ -8,11 +8,11 @@ use crate::settings::Limits;
 /// Descriptors for logs, profiles, control requests and the like.
 const RESERVE: u64 = 64;
 
-/// Descriptors of one shard: its listeners, its reactor, and on smol the two clients that call the API.
-const PER_SHARD: u64 = 16;
-
 /// Of these, for sockets beyond all clients: whoever is one too many is told so, and control requests come in.
 const SPARE: usize = 32;
+
+/// Descriptors of one shard: its listeners, its reactor, and on smol the two clients that call the API.
+const PER_SHARD: u64 = 16;
 
 /// The most descriptors that this process may open now.
 pub(crate) fn limit() -> u64 {

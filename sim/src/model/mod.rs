@@ -40,6 +40,9 @@ use metrics::Tally;
 use state::{LifeId, State, Step};
 use ws2http_core::Timestamp;
 
+/// For so long a drain may wait for sockets, besides `--close-timeout` (section 8).
+const DRAIN_LINGERS: Duration = Duration::from_secs(1);
+
 /// Watches one gateway (one process: all its shards).
 #[derive(Debug)]
 pub struct Model {
@@ -149,10 +152,10 @@ impl Model {
         self.state.drain.map(|at| at + config.drain + config.close_timeout + config.api_timeout)
     }
 
-    /// The drain has ended. For sockets it may wait somewhat longer than for calls (section 8).
+    /// The drain has ended. For sockets it may wait somewhat longer than for calls.
     fn drained(&mut self) {
         self.state.drained = true;
-        let rest = self.settings.config.close_timeout + Duration::from_secs(1) + self.api_slack();
+        let rest = self.settings.config.close_timeout + DRAIN_LINGERS + self.api_slack();
         let limit = self.drain_end().map(|end| end + rest);
         let (began, now) = (self.state.drain, self.now);
         self.judge(Law::Drain, limit.is_some_and(|limit| now <= limit), || {
