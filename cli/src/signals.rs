@@ -59,9 +59,9 @@ pub(crate) fn listen(at_end: impl Fn() + Send + 'static) -> io::Result<Stop> {
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
-            // First of all: a log that nobody reads holds up whoever writes to it.
-            told.signal();
+            // First: with nobody there, the process may be gone right after the signal.
             info!("draining: no new connects, clients are sent away; a second signal ends at once");
+            told.signal();
         }
         if signals.next().is_some() {
             warn!("ended by a second signal before the drain was done");
